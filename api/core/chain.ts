@@ -1,0 +1,138 @@
+// Owns reading the chain by RPC. Writes nothing.
+// Everything that a node answers is checked where it decides about money.
+import {
+  BaseError,
+  ContractFunctionRevertedError,
+  createPublicClient,
+  decodeErrorResult,
+  fallback,
+  type Hex,
+  http,
+  type PublicClient,
+  RawContractError,
+} from 'viem';
+import { escrowAbi, usdcAbi } from '../../contracts/abi.ts';
+import { CoreError } from './errors.ts';
+import type { CurrencyRow, NetworkRow } from './schema.ts';
+
+// Long enough for a busy public node, short enough that a request or a pass does not hang on a dead one.
+const RPC_TIMEOUT_MS = 5_000;
+
+/** RPC clients by network. One lives as long as the process. */
+export class Chain {
+  readonly #clients = new Map<string, PublicClient>();
+
+  /** The client of a network, over all of its RPC URLs. */
+  client(network: NetworkRow): PublicClient {
+    const key = `${network.id} ${network.rpcUrls.join(' ')}`;
+    let client = this.#clients.get(key);
+    if (!client) {
+      const transports = network.rpcUrls.map((url) => http(url, { timeout: RPC_TIMEOUT_MS, retryCount: 1 }));
+      client = createPublicClient({ transport: fallback(transports), cacheTime: 0, pollingInterval: 250 });
+      this.#clients.set(key, client);
+    }
+    return client;
+  }
+
+  /**
+   * Checks that terms for this network and currency can be paid: chain id, code at the diamond's address, the token's
+   * policy and its decimals.
+   * @throws upstream_unavailable when the network does not answer or is not what its record says.
+   */
+  async checkPayable(network: NetworkRow, currency: CurrencyRow): Promise<void> {
+    const client = this.client(network);
+    const { diamondAddress: address } = network;
+    const { tokenAddress: token } = currency;
+    const [chainId, code, policy, decimals] = await reachable(network, () =>
+      Promise.all([
+        client.getChainId(),
+        client.getCode({ address }),
+        client
+          .readContract({ address, abi: escrowAbi, functionName: 'tokenPolicy', args: [token] })
+          .catch(contractOnly),
+        client.readContract({ address: token, abi: usdcAbi, functionName: 'decimals' }).catch(contractOnly),
+      ]),
+    );
+    const refuse = (why: string) => new CoreError('upstream_unavailable', `Network ${network.name}: ${why}.`);
+    if (BigInt(chainId) !== network.eip155Id) throw refuse(`its node serves chain ${chainId}, not ${network.eip155Id}`);
+    if (!code) throw refuse('there is no contract at the diamond address');
+    if (!policy) throw refuse('the contract at the diamond address is not an escrow');
+    const [allowed, paused] = policy;
+    if (!allowed) throw refuse(`the escrow does not allow ${currency.code}`);
+    if (paused) throw refuse(`deposits of ${currency.code} are paused`);
+    if (decimals !== currency.decimals) throw refuse(`${currency.code} has ${decimals} decimals on chain`);
+  }
+
+  /** The newest block that is deep enough to count. @throws upstream_unavailable */
+  async safeBlock(network: NetworkRow): Promise<{ number: bigint; timestamp: bigint; head: bigint }> {
+    const client = this.client(network);
+    return await reachable(network, async () => {
+      const head = await client.getBlockNumber();
+      const depth = BigInt(network.confirmations - 1);
+      const number = head > depth ? head - depth : 0n;
+      const block = await client.getBlock({ blockNumber: number });
+      return { number, timestamp: block.timestamp, head };
+    });
+  }
+
+  /** A deal's slot at the head, whatever the mirror says. @throws upstream_unavailable */
+  async deal(network: NetworkRow, dealId: Hex): Promise<{ released: bigint; refunded: bigint; status: number }> {
+    return await reachable(network, () =>
+      this.client(network).readContract({
+        address: network.diamondAddress,
+        abi: escrowAbi,
+        functionName: 'getDeal',
+        args: [dealId],
+      }),
+    );
+  }
+}
+
+/** Runs an RPC read. @throws upstream_unavailable in place of whatever the transport threw; its URLs stay inside. */
+export async function reachable<T>(network: NetworkRow, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof CoreError) throw error;
+    throw new CoreError('upstream_unavailable', `Network ${network.name} does not answer: ${reasonOf(error)}.`);
+  }
+}
+
+/** A revert as text: the custom error and its arguments, or viem's short message, which holds no URL. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof BaseError)) return 'unexpected answer';
+  const reverted = error.walk((cause) => cause instanceof ContractFunctionRevertedError);
+  if (reverted instanceof ContractFunctionRevertedError && reverted.data) {
+    return `${reverted.data.errorName}(${(reverted.data.args ?? []).join(', ')})`;
+  }
+  return revertText(revertData(error)) ?? error.shortMessage.split('\n')[0] ?? 'unexpected answer';
+}
+
+/** The revert data of a failed call or estimate, if a contract gave any. */
+export function revertData(error: unknown): Hex | undefined {
+  if (!(error instanceof BaseError)) return undefined;
+  const raw = error.walk((cause) => cause instanceof RawContractError || 'data' in (cause as object));
+  const data = (raw as { data?: Hex | { data?: Hex } } | null)?.data;
+  const hex = typeof data === 'object' ? data?.data : data;
+  return typeof hex === 'string' && hex.startsWith('0x') && hex.length >= 10 ? hex : undefined;
+}
+
+/** Revert data of the escrow as `Error(arguments)`. */
+export function revertText(data: Hex | undefined): string | undefined {
+  if (!data) return undefined;
+  try {
+    const { errorName, args } = decodeErrorResult({ abi: escrowAbi, data });
+    return `${errorName}(${(args ?? []).join(', ')})`;
+  } catch {
+    return undefined;
+  }
+}
+
+// A contract that answers wrongly is a fact about the contract; a node that does not answer is not.
+function contractOnly(error: unknown): undefined {
+  if (error instanceof BaseError && error.name === 'ContractFunctionExecutionError') {
+    const cause = error.cause;
+    if (cause instanceof BaseError && /Revert|ZeroData/.test(cause.name)) return undefined;
+  }
+  throw error;
+}

@@ -1,0 +1,74 @@
+// Owns the create-payment consumer and what follows an operation's end: the two kinds of queued work. Each may run twice.
+import { lockPayment, restate } from './actions.ts';
+import type { Chain } from './chain.ts';
+import { type Sql, transact } from './db.ts';
+import { findDeal, freezeTerms } from './deals.ts';
+import { CoreError } from './errors.ts';
+import { writeLog } from './log.ts';
+import { findOperation, updateOperation } from './operations.ts';
+import { loadPayment } from './payments.ts';
+import { findNetwork } from './platform.ts';
+import type { Attempt } from './queue.ts';
+import type { Submitter } from './submitter.ts';
+
+/**
+ * Checks the network and freezes a pending payment's terms; sends nothing. A failed attempt is logged on the payment.
+ * @throws upstream_unavailable so that the queue tries again while attempts are left.
+ */
+export async function consumeCreation(
+  sql: Sql,
+  chain: Chain,
+  key: { nodeId: string; paymentId: string },
+  attempt: Attempt,
+): Promise<void> {
+  const { payment, deal, network, currency } = await loadPayment(sql, key);
+  if (payment.status !== 'pending' || deal.offerId) return;
+  try {
+    await chain.checkPayable(network, currency);
+  } catch (error) {
+    if (!(error instanceof CoreError)) throw error;
+    const message = `Attempt ${attempt.number} of ${attempt.of} failed. ${error.message}`;
+    await sql.begin((tx) =>
+      writeLog(tx, key, { eventType: 'payment.send_failed', message, actor: { type: 'system' } }),
+    );
+    throw error;
+  }
+  await transact(sql, async (tx) => {
+    const [current] = await tx<{ cancelledAt: Date | null }[]>`
+      select cancelled_at from payment where node_id = ${key.nodeId} and id = ${key.paymentId} for update`;
+    if (current?.cancelledAt) return;
+    await freezeTerms(tx, await findDeal(tx, key, { lock: true }), network);
+    await restate(tx, key, { message: 'Terms are frozen; a deposit is awaited.', actor: { type: 'system' } });
+  });
+}
+
+/**
+ * Carries an operation to its end and writes how it ended; a failed cancellation gives the payment back its status.
+ * @throws upstream_unavailable so that the queue tries again.
+ */
+export async function consumeOperation(
+  sql: Sql,
+  submitter: Submitter,
+  key: { nodeId: string; operationId: string },
+): Promise<void> {
+  const operation = await findOperation(sql, key);
+  if (!operation || operation.status === 'done' || operation.status === 'failed') return;
+  const result = await submitter.submit(await findNetwork(sql, operation.networkId), operation);
+  const { nodeId, paymentId, verb } = operation;
+  await transact(sql, async (tx) => {
+    const { deal } = await lockPayment(tx, { nodeId, paymentId });
+    const current = await findOperation(tx, key, { lock: true });
+    if (!current || current.status === 'done' || current.status === 'failed') return;
+    const message = result.done ? `${verb} was mined.` : `${verb} failed: ${result.reason}.`;
+    const actor = { type: 'operator' } as const;
+    await updateOperation(tx, current, result.done ? { status: 'done' } : { status: 'failed', error: result.reason });
+    const eventType = `operation.${verb}.${result.done ? 'done' : 'failed'}`;
+    await writeLog(tx, { nodeId, paymentId }, { eventType, message, actor });
+    if (verb !== 'cancelDeal' || current.stray) return;
+    // A cancellation that failed, or that closed the offer after a deposit was in, has cancelled nothing.
+    const overtaken = deal.dealId !== null && current.dealId === deal.offerId;
+    if (result.done && !overtaken) return;
+    await tx`update payment set cancel_requested_at = null where node_id = ${nodeId} and id = ${paymentId}`;
+    await restate(tx, { nodeId, paymentId }, { message: 'The cancellation did not take place.', actor });
+  });
+}

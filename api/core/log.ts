@@ -1,0 +1,42 @@
+// Owns the log of a payment: one row a change, written in the transaction that makes the change.
+import { v7 as uuidv7 } from 'uuid';
+import type { Sql, Transaction } from './db.ts';
+import type { ActorType, ChainFact, LogRow } from './schema.ts';
+
+/** Who did something: `actorId` is the integration's id where one did. */
+export type Actor = { type: ActorType; id?: string };
+
+/** Adds one row to a payment's log. */
+export async function writeLog(
+  tx: Transaction,
+  { nodeId, paymentId }: { nodeId: string; paymentId: string },
+  entry: { eventType: string; message: string; actor: Actor; chainFact?: ChainFact | undefined },
+): Promise<void> {
+  const { eventType, message, actor, chainFact } = entry;
+  await tx`
+    insert into payment_log ${tx({
+      nodeId,
+      paymentId,
+      id: uuidv7(),
+      eventType,
+      message,
+      actorType: actor.type,
+      actorId: actor.id ?? null,
+      chainFact: chainFact ? tx.json(chainFact) : null,
+    })}`;
+}
+
+/** A page of a payment's log, newest first, and how many rows there are. */
+export async function listLogs(
+  sql: Sql,
+  { nodeId, paymentId }: { nodeId: string; paymentId: string },
+  { page, perPage }: { page: number; perPage: number },
+): Promise<{ rows: LogRow[]; total: number }> {
+  const rows = await sql<LogRow[]>`
+    select id, event_type, message, actor_type, actor_id, chain_fact, created_at from payment_log
+    where node_id = ${nodeId} and payment_id = ${paymentId}
+    order by id desc limit ${perPage} offset ${(page - 1) * perPage}`;
+  const [count] = await sql<{ total: number }[]>`
+    select count(*)::int as total from payment_log where node_id = ${nodeId} and payment_id = ${paymentId}`;
+  return { rows, total: count?.total ?? 0 };
+}

@@ -1,0 +1,129 @@
+// Owns reading the indexer's mirror of the chain: plain SQL on its views in schema `chain` (indexer/ponder.schema.ts).
+// It is never trusted early: a fact counts once its block is at or below the safe block that the caller names.
+import type { Address, Hex } from 'viem';
+import { isMissingRelation, type Sql, type Transaction } from './db.ts';
+import type { ChainStatus, NetworkRow } from './schema.ts';
+
+/** What the chain says of one payment's deal: the columns of our deal row that follow from the mirror. */
+export type DealFacts = {
+  nodeId: string;
+  paymentId: string;
+  chainStatus: ChainStatus;
+  dealId: Hex | null;
+  payer: Address | null;
+  releasedUnits: bigint;
+  refundedUnits: bigint;
+  depositTransaction: Hex | null;
+  /** Of the event that the status follows from; null for `none` and `expired`. */
+  eventName: string | null;
+  blockNumber: bigint | null;
+  transactionHash: Hex | null;
+  logIndex: number | null;
+};
+
+/** Up to where the mirror counts: the newest block that is deep enough, and its time in Unix seconds. */
+export type SafeBlock = { number: bigint; timestamp: bigint };
+
+/** A deal on chain that bears our number or operator but no offer of ours. */
+export type StrayFacts = {
+  dealId: Hex;
+  kind: 'unmatched' | 'duplicate';
+  nodeId: string | null;
+  paymentId: string | null;
+};
+
+// One pass takes this many payments at most; the next pass follows at once when it was full.
+const BATCH_SIZE = 200;
+
+/** Runs a read of the mirror; null while the indexer has not published its views. */
+export async function whenMirrored<T>(read: () => Promise<T>): Promise<T | null> {
+  try {
+    return await read();
+  } catch (error) {
+    if (isMissingRelation(error)) return null;
+    throw error;
+  }
+}
+
+/** The block up to which the mirror is complete. */
+export async function mirroredBlock(sql: Sql | Transaction, network: NetworkRow): Promise<bigint> {
+  // Ponder's checkpoint is fixed-width text: 10 digits of time, 16 of chain id, 16 of block number, and more.
+  const [row] = await sql<{ blockNumber: bigint }[]>`
+    select substring(latest_checkpoint from 27 for 16)::numeric as block_number
+    from chain._ponder_checkpoint where chain_id = ${network.eip155Id}`;
+  return row?.blockNumber ?? 0n;
+}
+
+/** The payments of a network whose deal row differs from the mirror at the safe block; or one payment's facts, changed or not. */
+export async function readFacts(
+  sql: Sql | Transaction,
+  network: NetworkRow,
+  safe: SafeBlock,
+  only?: { nodeId: string; paymentId: string },
+): Promise<DealFacts[]> {
+  const complete = await mirroredBlock(sql, network);
+  return await sql<DealFacts[]>`
+    with facts as (
+      select
+        d.node_id, d.payment_id,
+        case
+          when m.id is not null then coalesce(e.status, 'confirming')
+          when c.id is not null then 'closed'
+          when d.deposit_deadline < ${safe.timestamp} and ${complete}::numeric >= ${safe.number} then 'expired'
+          else 'none'
+        end as chain_status,
+        m.id as deal_id, m.payer,
+        coalesce(e.released, 0) as released_units, coalesce(e.refunded, 0) as refunded_units,
+        m.deposit_transaction,
+        coalesce(e.name, case when m.id is null then c.name else 'Deposited' end) as event_name,
+        coalesce(e.block_number, m.deposit_block, c.block) as block_number,
+        coalesce(e.transaction_hash, m.deposit_transaction, c.transaction) as transaction_hash,
+        coalesce(e.log_index, m.deposit_log_index, c.log_index) as log_index,
+        d.chain_status as known_status, d.deal_id as known_deal_id, d.payer as known_payer,
+        d.released_units as known_released, d.refunded_units as known_refunded
+      from deal d
+      left join lateral (
+        select * from chain.deal m
+        where m.chain_id = ${network.eip155Id} and m.diamond = ${network.diamondAddress} and m.offer_id = d.offer_id
+        order by m.id = d.deal_id desc nulls last, m.deposit_block, m.deposit_log_index limit 1
+      ) m on true
+      left join lateral (
+        select * from chain.deal_event e
+        where e.chain_id = m.chain_id and e.diamond = m.diamond and e.deal_id = m.id and e.block_number <= ${safe.number}
+        order by e.block_number desc, e.log_index desc limit 1
+      ) e on true
+      left join lateral (
+        select c.*, 'DealCancelled' as name from chain.closed_deal c
+        where c.chain_id = ${network.eip155Id} and c.diamond = ${network.diamondAddress} and c.id = d.offer_id
+          and c.block <= ${safe.number}
+      ) c on true
+      where d.network_id = ${network.id} and d.offer_id is not null
+        ${only ? sql`and d.node_id = ${only.nodeId} and d.payment_id = ${only.paymentId}` : sql``}
+    )
+    select node_id, payment_id, chain_status, deal_id, payer, released_units, refunded_units, deposit_transaction,
+      event_name, block_number, transaction_hash, log_index::int as log_index
+    from facts
+    ${
+      only
+        ? sql``
+        : sql`where (chain_status, deal_id, payer, released_units, refunded_units)
+            is distinct from (known_status, known_deal_id, known_payer, known_released, known_refunded)`
+    }
+    limit ${BATCH_SIZE}`;
+}
+
+/** Confirmed deals that fund no payment and are not recorded yet: a second deal for an offer of ours, or other terms under our number or operator. */
+export async function readStrays(sql: Sql, network: NetworkRow, safe: SafeBlock): Promise<StrayFacts[]> {
+  return await sql<StrayFacts[]>`
+    select m.id as deal_id,
+      case when d.payment_id is null then 'unmatched' else 'duplicate' end as kind,
+      coalesce(d.node_id, n.node_id) as node_id, coalesce(d.payment_id, n.payment_id) as payment_id
+    from chain.deal m
+    left join deal d on d.network_id = ${network.id} and d.offer_id = m.offer_id
+    left join deal n on n.network_id = ${network.id} and n.number = m.number
+    where m.chain_id = ${network.eip155Id} and m.diamond = ${network.diamondAddress} and m.deposit_block <= ${safe.number}
+      and (d.payment_id is null or (d.deal_id is not null and d.deal_id <> m.id))
+      and (d.payment_id is not null or n.payment_id is not null or m.operator = ${network.operatorAddress})
+      and not exists (select 1 from stray_deal s where s.network_id = ${network.id} and s.deal_id = m.id)
+    limit ${BATCH_SIZE}`;
+}

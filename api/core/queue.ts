@@ -1,0 +1,108 @@
+// Owns queued work: enqueued in the caller's transaction, claimed by any number of workers, run at least once.
+// Refuses to know what the work is; a dead worker's jobs are taken over as soon as its database session is gone.
+import { randomBytes } from 'node:crypto';
+import { EventEmitter } from 'node:events';
+import { Logger, type Runner, run, type WorkerEvents } from 'graphile-worker';
+import type { Sql, Transaction } from './db.ts';
+
+/** Work by name, and what each piece of it is about. */
+export type Work = {
+  create_payment: { nodeId: string; paymentId: string };
+  submit_operation: { nodeId: string; operationId: string };
+};
+
+export type WorkName = keyof Work;
+
+/** What a handler learns of the attempt it is: 1-based, and how many there are. */
+export type Attempt = { number: number; of: number };
+
+export type Handlers = { [Name in WorkName]: (payload: Work[Name], attempt: Attempt) => Promise<void> };
+
+/**
+ * Adds work in the caller's transaction: it exists exactly when the transaction commits. The same `key` again replaces
+ * work that waits, and gives exhausted work its attempts back. Waiting time between attempts grows exponentially.
+ */
+export async function enqueue<Name extends WorkName>(
+  tx: Transaction,
+  name: Name,
+  payload: Work[Name],
+  { key, maxAttempts }: { key: string; maxAttempts: number },
+): Promise<void> {
+  await tx`
+    select graphile_worker.add_job(
+      ${name}, payload => ${tx.json(payload)}, job_key => ${`${name}:${key}`}, max_attempts => ${maxAttempts}
+    )`;
+}
+
+// A session lock dies with its worker's connection, so a killed worker is noticed within one interval.
+const TAKEOVER_INTERVAL_MS = 2_000;
+// Idle pickup is by NOTIFY; polling only covers a lost one and retries that fall due.
+const POLL_INTERVAL_MS = 1_000;
+
+/** Claims and runs work until stopped; `onError` hears of failed attempts. */
+export async function startQueue(
+  sql: Sql,
+  databaseUrl: string,
+  handlers: Handlers,
+  { concurrency, onError }: { concurrency: number; onError: (name: string, error: unknown) => void },
+): Promise<{ stop(): Promise<void> }> {
+  const workerIds: string[] = [];
+  const events: WorkerEvents = new EventEmitter();
+  events.on('worker:create', ({ worker }) => workerIds.push(worker.workerId));
+  events.on('job:error', ({ job, error }) => onError(job.task_identifier, error));
+  const runner: Runner = await run({
+    connectionString: databaseUrl,
+    concurrency,
+    pollInterval: POLL_INTERVAL_MS,
+    noHandleSignals: true,
+    events,
+    logger: new Logger(() => () => {}),
+    taskList: Object.fromEntries(
+      Object.entries(handlers).map(([name, handle]) => [
+        name,
+        (payload: unknown, { job }) =>
+          (handle as (payload: unknown, attempt: Attempt) => Promise<void>)(payload, {
+            number: job.attempts,
+            of: job.max_attempts,
+          }),
+      ]),
+    ),
+  });
+  const presence = await announce(sql, workerIds);
+  return {
+    async stop() {
+      await runner.stop();
+      await presence.end();
+    },
+  };
+}
+
+/** Shows that this worker lives, and takes over from those that no longer do. */
+async function announce(sql: Sql, workerIds: string[]): Promise<{ end(): Promise<void> }> {
+  const lockKey = randomBytes(8).readBigInt64BE();
+  const session = await sql.reserve();
+  await session`select pg_advisory_lock(${lockKey})`;
+  await session`insert into worker_process ${sql({ lockKey, workerIds })}`;
+  const timer = setInterval(() => void takeOver(sql).catch(() => {}), TAKEOVER_INTERVAL_MS);
+  await takeOver(sql);
+  return {
+    async end() {
+      clearInterval(timer);
+      await session`delete from worker_process where lock_key = ${lockKey}`.catch(() => {});
+      await session`select pg_advisory_unlock(${lockKey})`.catch(() => {});
+      session.release();
+    },
+  };
+}
+
+async function takeOver(sql: Sql): Promise<void> {
+  const processes = await sql<{ lockKey: bigint; workerIds: string[] }[]>`select * from worker_process`;
+  for (const { lockKey, workerIds } of processes) {
+    await sql.begin(async (tx) => {
+      const [lock] = await tx<{ free: boolean }[]>`select pg_try_advisory_xact_lock(${lockKey}) as free`;
+      if (!lock?.free) return;
+      await tx`select graphile_worker.force_unlock_workers(${workerIds})`;
+      await tx`delete from worker_process where lock_key = ${lockKey}`;
+    });
+  }
+}

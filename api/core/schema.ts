@@ -1,0 +1,154 @@
+// The rows of core's tables as TypeScript reads them (api/core/migrations): camelCase, integers as bigint, hex lowercase.
+// Only core reads and writes them.
+import type { Address, Hex } from 'viem';
+
+/** design.md's state table; derived in one place, `status.ts`. */
+export type PaymentStatus =
+  | 'pending'
+  | 'awaiting_deposit'
+  | 'confirming'
+  | 'funded'
+  | 'partially_released'
+  | 'disputed'
+  | 'cancel_requested'
+  | 'expired'
+  | 'released'
+  | 'refunded'
+  | 'partially_refunded'
+  | 'cancelled'
+  | 'failed';
+
+export type PaymentMethod = 'web3' | 'credit_card' | 'bank_transfer';
+export type PaymentGroup = 'product' | 'listing_or_subscription';
+
+/** One line of a payment; the price as decimal text. */
+export type PaymentItem = { name: string | null; price: string | null; externalId: string | null };
+
+export type PaymentRow = {
+  nodeId: string;
+  id: string;
+  externalId: string;
+  networkId: string;
+  walletId: string | null;
+  memberId: string | null;
+  currencyId: string;
+  priceUnits: bigint;
+  paidPriceUnits: bigint;
+  paymentMethod: PaymentMethod;
+  paymentGroup: PaymentGroup;
+  paymentAddress: Address;
+  items: PaymentItem[] | null;
+  metadata: string | null;
+  expiresAt: Date;
+  retry: boolean;
+  retryCount: number;
+  clientIp: string | null;
+  status: PaymentStatus;
+  accessTokenVersion: number;
+  transactionHash: Hex | null;
+  cancelRequestedAt: Date | null;
+  cancelledAt: Date | null;
+  createdAt: Date;
+  updatedAt: Date;
+};
+
+/** What the chain says of a deal: `closed` = cancelled before any deposit, `confirming` = deposited, too few blocks deep. */
+export type ChainStatus = 'none' | 'closed' | 'expired' | 'confirming' | 'funded' | 'disputed' | 'settled';
+
+export type DealRow = {
+  nodeId: string;
+  paymentId: string;
+  networkId: string;
+  operator: Address;
+  payee: Address;
+  token: Address;
+  amountUnits: bigint;
+  feeUnits: bigint;
+  feeRecipient: Address;
+  arbiter: Address;
+  depositDeadline: bigint;
+  settlementDeadline: bigint;
+  resolutionDeadline: bigint;
+  defaultOutcome: number;
+  number: bigint | null;
+  ref: bigint | null;
+  offerId: Hex | null;
+  handedOutAt: Date | null;
+  chainStatus: ChainStatus;
+  dealId: Hex | null;
+  payer: Address | null;
+  releasedUnits: bigint;
+  refundedUnits: bigint;
+};
+
+export type OperationVerb = 'cancelDeal' | 'release';
+
+export type OperationRow = {
+  nodeId: string;
+  id: string;
+  paymentId: string;
+  networkId: string;
+  verb: OperationVerb;
+  dealId: Hex | null;
+  terms: Record<string, string | number> | null;
+  stray: boolean;
+  status: 'queued' | 'submitted' | 'done' | 'failed';
+  error: string | null;
+  actorId: string | null;
+};
+
+export type NetworkRow = {
+  id: string;
+  chainId: string;
+  eip155Id: bigint;
+  name: string;
+  rpcUrls: string[];
+  diamondAddress: Address;
+  operatorAddress: Address;
+  confirmations: number;
+};
+
+export type CurrencyRow = {
+  id: string;
+  networkId: string;
+  code: string;
+  name: string;
+  decimals: number;
+  tokenAddress: Address;
+};
+
+/** A node's defaults for the terms that a request leaves open. */
+export type DealPolicy = {
+  /** Of the deal's amount, in basis points, 0 .. 10,000. */
+  feeBps: number;
+  /** Added to the proportional fee, as decimal text in the currency's major unit. */
+  feeFixed: string;
+  feeRecipient: Address | null;
+  arbiter: Address | null;
+  /** From the deposit deadline to the settlement deadline. */
+  settlementPeriodSeconds: number;
+  /** From the settlement deadline to the resolution deadline. */
+  resolutionPeriodSeconds: number;
+  defaultOutcome: 'refund' | 'release';
+};
+
+/** A proof of where on chain a state comes from. */
+export type ChainFact = {
+  networkId: string;
+  blockNumber: string;
+  transactionHash: Hex;
+  logIndex: number;
+  confirmations: string;
+};
+
+export type ActorType = 'system' | 'integration' | 'chain' | 'operator';
+
+export type LogRow = {
+  id: string;
+  eventType: string;
+  message: string;
+  actorType: ActorType;
+  actorId: string | null;
+  chainFact: ChainFact | null;
+  createdAt: Date;
+};

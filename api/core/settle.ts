@@ -1,0 +1,131 @@
+// Owns the settle step: what the mirror says of deals, confirmed, moves payments. It compares states and keeps no cursor, so
+// it may run twice, at once, or after any outage. Only a deal under the hash of our frozen terms moves a payment.
+import type { Hex } from 'viem';
+import { lockPayment, restate } from './actions.ts';
+import type { Chain } from './chain.ts';
+import { type Sql, type Transaction, transact } from './db.ts';
+import { writeLog } from './log.ts';
+import { type DealFacts, readFacts, readStrays, type SafeBlock, type StrayFacts, whenMirrored } from './mirror.ts';
+import { latestOperation } from './operations.ts';
+import type { ChainFact, DealRow, NetworkRow } from './schema.ts';
+import { refundStray } from './strays.ts';
+
+// Status.None in IEscrow.sol: the slot was never opened.
+const STATUS_NONE = 0;
+
+/** One pass over a network; returns how many payments and stray deals it dealt with. @throws upstream_unavailable */
+export async function settleNetwork(sql: Sql, chain: Chain, network: NetworkRow): Promise<number> {
+  const safe = await chain.safeBlock(network);
+  const [changed, strays] = ((await whenMirrored(async () => [
+    await readFacts(sql, network, safe),
+    await readStrays(sql, network, safe),
+  ])) as [DealFacts[], StrayFacts[]] | null) ?? [[], []];
+  for (const { nodeId, paymentId } of changed) await settlePayment(sql, chain, network, safe, { nodeId, paymentId });
+  for (const stray of strays) await recordStray(sql, network, stray);
+  return changed.length + strays.length;
+}
+
+type Safe = SafeBlock & { head: bigint };
+
+/** Brings one payment's deal row and status to what the mirror says now, in one transaction. */
+async function settlePayment(
+  sql: Sql,
+  chain: Chain,
+  network: NetworkRow,
+  safe: Safe,
+  key: { nodeId: string; paymentId: string },
+): Promise<void> {
+  await transact(sql, async (tx) => {
+    const { payment, deal } = await lockPayment(tx, key);
+    const [facts] = await readFacts(tx, network, safe, key);
+    if (!facts || !differs(deal, facts)) return;
+    if (deal.dealId && !facts.dealId && (await stillOpen(chain, network, deal.dealId))) return;
+    const { chainStatus, dealId, payer, releasedUnits, refundedUnits } = facts;
+    await tx`
+      update deal set ${tx({ chainStatus, dealId, payer, releasedUnits, refundedUnits })}
+      where node_id = ${key.nodeId} and payment_id = ${key.paymentId}`;
+    await tx`
+      update payment set transaction_hash = ${facts.depositTransaction}, updated_at = now()
+      where node_id = ${key.nodeId} and id = ${key.paymentId}`;
+    if (payment.cancelRequestedAt && dealId) await forgetOvertakenCancel(tx, key, deal);
+    await restate(tx, key, {
+      message: describe(facts),
+      actor: { type: 'chain' },
+      chainFact: chainFact(network, safe, facts),
+    });
+  });
+}
+
+function differs(deal: DealRow, facts: DealFacts): boolean {
+  return (
+    deal.chainStatus !== facts.chainStatus ||
+    deal.dealId !== facts.dealId ||
+    deal.payer !== facts.payer ||
+    deal.releasedUnits !== facts.releasedUnits ||
+    deal.refundedUnits !== facts.refundedUnits
+  );
+}
+
+// The mirror drops rows when a node briefly reports an older head (Ponder 0.17); the slot on chain decides.
+async function stillOpen(chain: Chain, network: NetworkRow, dealId: Hex): Promise<boolean> {
+  return (await chain.deal(network, dealId)).status !== STATUS_NONE;
+}
+
+/** A cancellation that closed the offer after a deposit was in has cancelled nothing: the payment goes on. */
+async function forgetOvertakenCancel(
+  tx: Transaction,
+  key: { nodeId: string; paymentId: string },
+  deal: DealRow,
+): Promise<void> {
+  const cancel = await latestOperation(tx, { ...key, verb: 'cancelDeal' });
+  if (cancel?.dealId !== deal.offerId || cancel?.status !== 'done') return;
+  await tx`update payment set cancel_requested_at = null where node_id = ${key.nodeId} and id = ${key.paymentId}`;
+}
+
+function describe(facts: DealFacts): string {
+  switch (facts.chainStatus) {
+    case 'none':
+      return 'No deposit is on chain any more.';
+    case 'expired':
+      return 'The deposit deadline passed without a deposit.';
+    case 'closed':
+      return 'Closed on chain before any deposit.';
+    case 'confirming':
+      return `Deposit by ${facts.payer} is mirrored; too few confirmations yet.`;
+    default:
+      return `${facts.eventName} is confirmed: ${facts.releasedUnits} released, ${facts.refundedUnits} refunded.`;
+  }
+}
+
+function chainFact(network: NetworkRow, safe: Safe, facts: DealFacts): ChainFact | undefined {
+  if (facts.blockNumber === null || facts.transactionHash === null || facts.logIndex === null) return undefined;
+  return {
+    networkId: network.id,
+    blockNumber: facts.blockNumber.toString(),
+    transactionHash: facts.transactionHash,
+    logIndex: facts.logIndex,
+    confirmations: (safe.head >= facts.blockNumber ? safe.head - facts.blockNumber + 1n : 0n).toString(),
+  };
+}
+
+/** Records a deal that funds no payment; a duplicate goes back to its payer at once. */
+async function recordStray(sql: Sql, network: NetworkRow, stray: StrayFacts): Promise<void> {
+  await transact(sql, async (tx) => {
+    const [recorded] = await tx`
+      insert into stray_deal ${tx({ networkId: network.id, ...stray })} on conflict do nothing returning 1`;
+    if (!recorded || !stray.nodeId || !stray.paymentId) return;
+    await writeLog(
+      tx,
+      { nodeId: stray.nodeId, paymentId: stray.paymentId },
+      {
+        eventType: `deal.${stray.kind}`,
+        message:
+          stray.kind === 'duplicate'
+            ? `A second deal for this payment was deposited: ${stray.dealId}.`
+            : `A deal with this payment's number but other terms was deposited: ${stray.dealId}.`,
+        actor: { type: 'chain' },
+      },
+    );
+    if (stray.kind === 'duplicate') await refundStray(tx, network, stray.dealId, { type: 'system' });
+  });
+}

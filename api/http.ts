@@ -1,0 +1,205 @@
+// Owns what every surface shares over HTTP: bodies parsed without losing a digit, bearer tokens, request ids, and errors
+// rendered as RFC 9457 problem documents. Refuses to know any resource.
+import { OpenAPIHono, z } from '@hono/zod-openapi';
+import type { Context, MiddlewareHandler } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { HTTPException } from 'hono/http-exception';
+import type { Logger } from 'pino';
+import { v7 as uuidv7 } from 'uuid';
+import type { Tokens } from './core/auth.ts';
+import type { Sql } from './core/db.ts';
+import { CoreError, type ErrorCode, errorTable, type FieldFault, FieldFaults } from './core/errors.ts';
+import { findIntegration, type Integration } from './core/platform.ts';
+
+/** What the API runs on. */
+export type Services = { sql: Sql; tokens: Tokens; log: Logger; publicUrl: string };
+
+/** Set by the middleware below; `integration` only behind {@link requireIntegration}. */
+export type Env = { Variables: { requestId: string; integration: Integration } };
+
+const MAX_BODY_BYTES = 256 * 1024;
+
+/** A router whose validation failures name every wrong field. */
+export function createRouter(): OpenAPIHono<Env> {
+  return new OpenAPIHono<Env>({
+    defaultHook: (result) => {
+      if (result.success) return;
+      const faults = new FieldFaults();
+      for (const issue of result.error.issues) {
+        const keys = issue.code === 'unrecognized_keys' ? issue.keys : [undefined];
+        for (const key of keys) {
+          const path = key === undefined ? issue.path : [...issue.path, key];
+          faults.add(pointerTo(path), key === undefined ? issue.message : 'is not a known field');
+        }
+      }
+      faults.throwIfAny();
+    },
+  });
+}
+
+function pointerTo(path: readonly PropertyKey[]): string {
+  return path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('') || '/';
+}
+
+/** Gives each request an id, which problem documents and logs repeat. */
+export function requestId(): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    c.set('requestId', uuidv7());
+    c.header('X-Request-Id', c.get('requestId'));
+    await next();
+  };
+}
+
+/** Refuses bodies over 256 KB before they are read. */
+export function limitBody(): MiddlewareHandler {
+  return bodyLimit({
+    maxSize: MAX_BODY_BYTES,
+    onError: () => {
+      throw new CoreError('payload_too_large', `The body is larger than ${MAX_BODY_BYTES} bytes.`);
+    },
+  });
+}
+
+/** A JSON number whose text says more than its float: `1.10`, `1e2`, or more digits than a float keeps. */
+export class NumberText {
+  readonly text: string;
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+/** Parses the body with numbers kept as they were written; put before validation. */
+export function jsonBody(): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    const body = parseJson(await c.req.text());
+    c.req.json = async () => body;
+    await next();
+  };
+}
+
+function parseJson(text: string): never {
+  try {
+    return JSON.parse(text, (_key, value, context?: { source?: string }) => {
+      const source = context?.source;
+      if (typeof value !== 'number' || source === undefined) return value;
+      return String(value) === source ? value : new NumberText(source);
+    }) as never;
+  } catch {
+    throw new CoreError('invalid_request', 'The body is not valid JSON.', [
+      { pointer: '/', message: 'is not valid JSON' },
+    ]);
+  }
+}
+
+/** An amount in a request: a JSON number, read as its own text. */
+export const decimalText = z
+  .custom<number | NumberText>((value) => typeof value === 'number' || value instanceof NumberText, 'must be a number')
+  .transform((value) => (value instanceof NumberText ? value.text : String(value)))
+  .refine((text) => !text.startsWith('-'), 'must not be negative')
+  .openapi({ type: 'number', format: 'double', minimum: 0 });
+
+/** A whole number within bounds, `3` or `3.0`. */
+export function wholeNumber(minimum: number, maximum: number) {
+  return z
+    .preprocess(
+      (value) => (value instanceof NumberText ? Number(value.text) : value),
+      z.int().min(minimum).max(maximum),
+    )
+    .openapi({ type: 'integer', minimum, maximum });
+}
+
+/** Requires an integration's bearer token; see `integration` in {@link Env}. */
+export function requireIntegration({ sql, tokens }: Services): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    const id = await tokens.verifyIntegrationToken(bearerOf(c));
+    c.set('integration', await findIntegration(sql, id));
+    await next();
+  };
+}
+
+/** The bearer token of a request. @throws unauthenticated */
+export function bearerOf(c: Context): string {
+  const match = /^Bearer ([\w.-]+)$/i.exec(c.req.header('Authorization') ?? '');
+  if (!match?.[1]) throw new CoreError('unauthenticated', 'Send Authorization: Bearer <token>.');
+  return match[1];
+}
+
+/** An RFC 9457 problem document. */
+export const problemSchema = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    code: z.enum(Object.keys(errorTable) as [ErrorCode, ...ErrorCode[]]),
+    detail: z.string().optional(),
+    errors: z.array(z.object({ pointer: z.string(), message: z.string() })).optional(),
+    retryable: z.boolean(),
+    request_id: z.string(),
+  })
+  .openapi('Problem');
+
+/** The response entries of a route that may answer with these problems; what each status means, by its codes' titles. */
+export function problems(...codes: ErrorCode[]) {
+  const byStatus = new Map<number, string[]>();
+  for (const code of ['internal', ...codes] as const) {
+    const { status, title } = errorTable[code];
+    byStatus.set(status, [...(byStatus.get(status) ?? []), `${title} (${code})`]);
+  }
+  return Object.fromEntries(
+    [...byStatus].map(([status, titles]) => [
+      status,
+      { description: titles.join(' · '), content: { 'application/problem+json': { schema: problemSchema } } },
+    ]),
+  );
+}
+
+/** Renders whatever a handler threw; only what is meant for the caller leaves the process. */
+export function renderError(log: Logger) {
+  return (error: Error, c: Context<Env>): Response => {
+    if (error instanceof CoreError) return renderProblem(c, error.code, error.message, error.faults);
+    if (error instanceof HTTPException && error.status === 400) {
+      return renderProblem(c, 'invalid_request', 'The request could not be read.');
+    }
+    log.error({ requestId: c.get('requestId'), err: error }, 'request failed');
+    return renderProblem(c, 'internal');
+  };
+}
+
+/** Renders a route that does not exist. */
+export function renderNotFound(c: Context<Env>): Response {
+  return renderProblem(c, 'not_found', 'There is nothing at this path.');
+}
+
+function renderProblem(
+  c: Context<Env>,
+  code: ErrorCode,
+  detail?: string,
+  faults: readonly FieldFault[] = [],
+): Response {
+  const { status, title, retry } = errorTable[code];
+  const problem = {
+    type: `urn:dealkeep:problem:${code}`,
+    title,
+    status,
+    code,
+    ...(detail && { detail }),
+    ...(faults.length > 0 && { errors: faults }),
+    retryable: retry,
+    request_id: c.get('requestId'),
+  };
+  return c.body(JSON.stringify(problem), status, { 'Content-Type': 'application/problem+json' });
+}
+
+/** `page` and `per_page` as every list takes them. */
+export const pageQuery = {
+  page: z.coerce.number().int().min(1).max(1_000_000).default(1).openapi({ example: 1 }),
+  per_page: z.coerce.number().int().min(1).max(100).default(10).openapi({ example: 10 }),
+};
+
+// Node has it (V8 ≥ 11.4); TypeScript's library does not know it yet.
+const { rawJSON } = JSON as typeof JSON & { rawJSON(text: string): unknown };
+
+/** A decimal as a JSON number, digit for digit; no float in between. */
+export function jsonNumber(decimal: string): number {
+  return rawJSON(decimal) as number;
+}

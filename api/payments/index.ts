@@ -1,0 +1,28 @@
+// The payments surface (spec/004-payments.json) under /api/v1, with its OpenAPI 3.1 document.
+import { createRouter, type Services } from '../http.ts';
+import { loginRoutes } from './login.ts';
+import { paymentRoutes } from './payments.ts';
+import { unmatchedRoutes } from './unmatched.ts';
+import { widgetRoutes } from './widget.ts';
+
+/** The surface's router, to be mounted under `/api/v1`. */
+export function paymentsSurface(services: Services) {
+  const router = createRouter();
+  router.route('/', loginRoutes(services));
+  router.route('/', paymentRoutes(services));
+  router.route('/', widgetRoutes(services));
+  router.route('/', unmatchedRoutes(services));
+  router.openAPIRegistry.registerComponent('securitySchemes', 'integration', {
+    type: 'http',
+    scheme: 'bearer',
+    bearerFormat: 'JWT',
+    description: 'From POST /api/v1/auth/token',
+  });
+  router.openAPIRegistry.registerComponent('securitySchemes', 'accessToken', {
+    type: 'http',
+    scheme: 'bearer',
+    bearerFormat: 'JWT',
+    description: "A payment's access_token",
+  });
+  return router;
+}

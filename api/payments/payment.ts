@@ -1,0 +1,278 @@
+// Owns the payment resource's shape over HTTP (spec/004-payments.json): the request as it comes, the response as it goes.
+import { z } from '@hono/zod-openapi';
+import { type Address, isAddress } from 'viem';
+import { MINIMUM_GAP_SECONDS } from '../../contracts/terms.ts';
+import type { Tokens } from '../core/auth.ts';
+import { formatUnits } from '../core/money.ts';
+import type { PaymentRecord, PaymentRequest } from '../core/payments.ts';
+import type { DealPolicy } from '../core/schema.ts';
+import { decimalText, jsonNumber, wholeNumber } from '../http.ts';
+
+const address = z
+  .string()
+  .refine((text) => isAddress(text), 'must be an EVM address with a valid checksum')
+  .transform((text) => text.toLowerCase() as Address)
+  .openapi({ type: 'string', pattern: '^0x[0-9a-fA-F]{40}$' });
+// Any bound will do that no honest request meets; rows and log lines stay small.
+const label = z.string().min(1).max(255);
+// PostgreSQL keeps no NUL in text.
+const freeText = (max: number) =>
+  z
+    .string()
+    .max(max)
+    .refine((text) => !text.includes('\0'), 'must not contain a NUL character');
+const MAX_PERIOD_SECONDS = 5 * 365 * 86_400;
+const MAX_RETRIES = 20;
+
+const itemRequest = z.strictObject({
+  name: freeText(255).optional(),
+  price: decimalText.optional(),
+  external_id: freeText(255).optional(),
+});
+
+const memberRequest = z.strictObject({
+  external_id: label,
+  name: freeText(255).optional(),
+  surname: freeText(255).optional(),
+  email: z.email().max(255).optional(),
+});
+
+const dealRequest = z
+  .strictObject({
+    fee_bps: wholeNumber(0, 10_000).optional(),
+    fee_fixed: decimalText.optional(),
+    fee_recipient: address.optional(),
+    arbiter: address.nullable().optional(),
+    settlement_period_seconds: wholeNumber(Number(MINIMUM_GAP_SECONDS), MAX_PERIOD_SECONDS).optional(),
+    resolution_period_seconds: wholeNumber(Number(MINIMUM_GAP_SECONDS), MAX_PERIOD_SECONDS).optional(),
+    default_outcome: z.enum(['refund', 'release']).optional(),
+  })
+  .openapi('DealTerms', { description: "Overrides single fields of the node's deal policy; frozen with the payment." });
+
+/** The body of `POST /api/v1/payments`. */
+export const createRequest = z
+  .object({
+    external_id: label.openapi({ description: 'Unique per node', example: 'order-1001' }),
+    node_id: z.uuid(),
+    chain_id: z.uuid().optional(),
+    network_id: z.uuid(),
+    wallet_id: z.uuid().optional(),
+    member_id: z.uuid().optional(),
+    member: memberRequest.optional(),
+    currency_id: z.uuid(),
+    price: decimalText.openapi({ example: 25.5 }),
+    paid_price: decimalText.openapi({ description: "What the payer pays: the deal's amount", example: 25.5 }),
+    payment_method: z.enum(['web3', 'credit_card', 'bank_transfer']),
+    payment_group: z.enum(['product', 'listing_or_subscription']),
+    payment_address: address.openapi({ description: 'The payee', minLength: 10 }),
+    items: z.array(itemRequest).max(200).optional(),
+    metadata: freeText(16_384).optional(),
+    expires_at: z.iso
+      .datetime({ offset: true, message: 'must be an RFC 3339 date-time' })
+      .openapi({ description: 'The deposit deadline', example: '2027-01-01T00:00:00Z' }),
+    retry: z.boolean().optional(),
+    retry_count: wholeNumber(0, MAX_RETRIES).optional(),
+    client_ip: z.ipv4().optional(),
+    deal: dealRequest.optional(),
+  })
+  .openapi('CreatePayment');
+
+// Enough for a node that restarts: with exponential backoff the last attempt is about two and a half minutes later.
+const DEFAULT_RETRY_COUNT = 5;
+
+/** Translates a request body into core's words. */
+export function toPaymentRequest(body: z.output<typeof createRequest>): PaymentRequest {
+  const { member } = body;
+  return {
+    externalId: body.external_id,
+    nodeId: body.node_id,
+    chainId: body.chain_id,
+    networkId: body.network_id,
+    walletId: body.wallet_id,
+    memberId: body.member_id,
+    member: member && {
+      externalId: member.external_id,
+      name: member.name ?? null,
+      surname: member.surname ?? null,
+      email: member.email ?? null,
+    },
+    currencyId: body.currency_id,
+    price: body.price,
+    paidPrice: body.paid_price,
+    paymentMethod: body.payment_method,
+    paymentGroup: body.payment_group,
+    paymentAddress: body.payment_address,
+    items: body.items?.map((item) => ({
+      name: item.name ?? null,
+      price: item.price ?? null,
+      externalId: item.external_id ?? null,
+    })),
+    metadata: body.metadata,
+    expiresAt: new Date(body.expires_at),
+    retry: body.retry ?? false,
+    retryCount: body.retry_count ?? (body.retry ? DEFAULT_RETRY_COUNT : 0),
+    clientIp: body.client_ip,
+    deal: toPolicy(body.deal ?? {}),
+  };
+}
+
+function toPolicy(deal: z.output<typeof dealRequest>): Partial<DealPolicy> {
+  return {
+    ...(deal.fee_bps !== undefined && { feeBps: deal.fee_bps }),
+    ...(deal.fee_fixed !== undefined && { feeFixed: deal.fee_fixed }),
+    ...(deal.fee_recipient !== undefined && { feeRecipient: deal.fee_recipient }),
+    ...(deal.arbiter !== undefined && { arbiter: deal.arbiter }),
+    ...(deal.settlement_period_seconds !== undefined && { settlementPeriodSeconds: deal.settlement_period_seconds }),
+    ...(deal.resolution_period_seconds !== undefined && { resolutionPeriodSeconds: deal.resolution_period_seconds }),
+    ...(deal.default_outcome !== undefined && { defaultOutcome: deal.default_outcome }),
+  };
+}
+
+const units = z.string().regex(/^\d+$/).openapi({ description: 'Base units, exact', example: '25500000' });
+
+/** A payment as every read returns it. */
+export const paymentResponse = z
+  .object({
+    id: z.uuid(),
+    external_id: z.string(),
+    node_id: z.uuid(),
+    chain_id: z.uuid(),
+    network_id: z.uuid(),
+    wallet_id: z.uuid().nullable(),
+    member_id: z.uuid().nullable(),
+    member: z
+      .object({
+        id: z.uuid(),
+        external_id: z.string(),
+        name: z.string().nullable(),
+        surname: z.string().nullable(),
+        email: z.string().nullable(),
+      })
+      .nullable(),
+    currency_id: z.uuid(),
+    price: z.number(),
+    price_units: units,
+    paid_price: z.number(),
+    paid_price_units: units,
+    payment_method: z.enum(['web3', 'credit_card', 'bank_transfer']),
+    payment_group: z.enum(['product', 'listing_or_subscription']),
+    payment_address: z.string(),
+    items: z.array(
+      z.object({ name: z.string().nullable(), price: z.number().nullable(), external_id: z.string().nullable() }),
+    ),
+    metadata: z.string().nullable(),
+    expires_at: z.string(),
+    retry: z.boolean(),
+    retry_count: z.int(),
+    client_ip: z.string().nullable(),
+    access_token: z.string().openapi({ description: "Opens this one payment's widget data" }),
+    status: z.enum([
+      'pending',
+      'awaiting_deposit',
+      'confirming',
+      'funded',
+      'partially_released',
+      'disputed',
+      'cancel_requested',
+      'expired',
+      'released',
+      'refunded',
+      'partially_refunded',
+      'cancelled',
+      'failed',
+    ]),
+    transaction_hash: z.string().nullable().openapi({ description: 'Of the deposit' }),
+    deal_id: z.int().nullable().openapi({ description: "The deal's number on its network" }),
+    deal: z.object({
+      offer_hash: z.string().nullable().openapi({ description: 'Hash of the terms before a payer is known' }),
+      hash: z.string().nullable().openapi({ description: "The deal's id on chain" }),
+      payer: z.string().nullable(),
+      amount_units: units,
+      fee_units: units,
+      released_units: units,
+      refunded_units: units,
+      fee_recipient: z.string(),
+      operator: z.string(),
+      arbiter: z.string(),
+      deposit_deadline: z.string(),
+      settlement_deadline: z.string(),
+      resolution_deadline: z.string(),
+      default_outcome: z.enum(['refund', 'release']),
+    }),
+    created_at: z.string(),
+    updated_at: z.string(),
+  })
+  .openapi('Payment');
+
+/** Renders a payment; its access token is derived here and stored nowhere. */
+export async function renderPayment(
+  tokens: Tokens,
+  { payment, deal, currency, network, member }: PaymentRecord,
+): Promise<z.input<typeof paymentResponse>> {
+  const decimal = (amountUnits: bigint) => jsonNumber(formatUnits(amountUnits, currency.decimals));
+  return {
+    id: payment.id,
+    external_id: payment.externalId,
+    node_id: payment.nodeId,
+    chain_id: network.chainId,
+    network_id: payment.networkId,
+    wallet_id: payment.walletId,
+    member_id: payment.memberId,
+    member: member && {
+      id: member.id,
+      external_id: member.externalId,
+      name: member.name,
+      surname: member.surname,
+      email: member.email,
+    },
+    currency_id: payment.currencyId,
+    price: decimal(payment.priceUnits),
+    price_units: payment.priceUnits.toString(),
+    paid_price: decimal(payment.paidPriceUnits),
+    paid_price_units: payment.paidPriceUnits.toString(),
+    payment_method: payment.paymentMethod,
+    payment_group: payment.paymentGroup,
+    payment_address: payment.paymentAddress,
+    items: (payment.items ?? []).map((item) => ({
+      name: item.name,
+      price: item.price === null ? null : jsonNumber(item.price),
+      external_id: item.externalId,
+    })),
+    metadata: payment.metadata,
+    expires_at: payment.expiresAt.toISOString(),
+    retry: payment.retry,
+    retry_count: payment.retryCount,
+    client_ip: payment.clientIp,
+    access_token: await tokens.accessToken({
+      paymentId: payment.id,
+      version: payment.accessTokenVersion,
+      issuedAt: payment.createdAt,
+      lastDeadline: deal.resolutionDeadline,
+    }),
+    status: payment.status,
+    transaction_hash: payment.transactionHash,
+    deal_id: deal.number === null ? null : Number(deal.number),
+    deal: {
+      offer_hash: deal.offerId,
+      hash: deal.dealId,
+      payer: deal.payer,
+      amount_units: deal.amountUnits.toString(),
+      fee_units: deal.feeUnits.toString(),
+      released_units: deal.releasedUnits.toString(),
+      refunded_units: deal.refundedUnits.toString(),
+      fee_recipient: deal.feeRecipient,
+      operator: deal.operator,
+      arbiter: deal.arbiter,
+      deposit_deadline: isoTime(deal.depositDeadline),
+      settlement_deadline: isoTime(deal.settlementDeadline),
+      resolution_deadline: isoTime(deal.resolutionDeadline),
+      default_outcome: deal.defaultOutcome === 1 ? 'release' : 'refund',
+    },
+    created_at: payment.createdAt.toISOString(),
+    updated_at: payment.updatedAt.toISOString(),
+  };
+}
+
+function isoTime(unixSeconds: bigint): string {
+  return new Date(Number(unixSeconds) * 1000).toISOString();
+}

@@ -1,0 +1,250 @@
+// The payment resource: create, list, get, logs, and what can be asked of a payment (spec/004-payments.json).
+import { createRoute, z } from '@hono/zod-openapi';
+import { cancelPayment, releasePayment, retrySend, rotateAccessToken } from '../core/actions.ts';
+import type { Actor } from '../core/log.ts';
+import { listLogs } from '../core/log.ts';
+import {
+  authorizePayment,
+  createPayment,
+  listPayments,
+  loadPayment,
+  type PaymentKey,
+  type PaymentRecord,
+} from '../core/payments.ts';
+import type { Integration } from '../core/platform.ts';
+import type { OperationRow } from '../core/schema.ts';
+import { createRouter, jsonBody, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
+import { createRequest, paymentResponse, renderPayment, toPaymentRequest } from './payment.ts';
+
+const params = z.object({ id: z.uuid() });
+const security = [{ integration: [] }];
+const json = <Schema extends z.ZodType>(schema: Schema, description: string) => ({
+  description,
+  content: { 'application/json': { schema } },
+});
+
+const accepted = z
+  .object({
+    status: z.literal('accepted'),
+    operation: z.object({
+      id: z.uuid(),
+      verb: z.enum(['cancelDeal', 'release']),
+      status: z.enum(['queued', 'submitted', 'done', 'failed']),
+      error: z.string().nullable(),
+    }),
+  })
+  .openapi('Accepted');
+
+const logEntry = z
+  .object({
+    id: z.uuid(),
+    event_type: z.string(),
+    message: z.string(),
+    actor_type: z.enum(['system', 'integration', 'chain', 'operator']),
+    actor_id: z.uuid().nullable(),
+    chain: z
+      .object({
+        network_id: z.uuid(),
+        block_number: z.string(),
+        transaction_hash: z.string(),
+        log_index: z.int(),
+        confirmations: z.string(),
+      })
+      .nullable(),
+    created_at: z.string(),
+  })
+  .openapi('PaymentLog');
+
+const paged = <Item extends z.ZodType>(item: Item) =>
+  z.object({ items: z.array(item), page: z.int(), per_page: z.int(), total: z.int() });
+
+/** Mounts the payment routes. */
+export function paymentRoutes(services: Services) {
+  const { sql, tokens } = services;
+  const router = createRouter();
+  const authenticated = requireIntegration(services);
+  const render = (record: PaymentRecord) => renderPayment(tokens, record);
+
+  router.openapi(
+    createRoute({
+      method: 'post',
+      path: '/payments',
+      summary: 'Create a payment',
+      tags: ['Payments'],
+      security,
+      middleware: [authenticated, jsonBody()] as const,
+      request: { body: { required: true, content: { 'application/json': { schema: createRequest } } } },
+      responses: {
+        201: json(paymentResponse, 'The payment, with the access token of its widget'),
+        ...problems('invalid_request', 'unauthenticated', 'not_found', 'conflict', 'payload_too_large'),
+      },
+    }),
+    async (c) => {
+      const record = await createPayment(sql, c.get('integration'), toPaymentRequest(c.req.valid('json')));
+      return c.json(await render(record), 201);
+    },
+  );
+
+  router.openapi(
+    createRoute({
+      method: 'get',
+      path: '/payments',
+      summary: "List a node's payments, newest first",
+      tags: ['Payments'],
+      security,
+      middleware: authenticated,
+      request: {
+        query: z.object({
+          node_id: z.uuid(),
+          wallet_id: z.uuid().optional(),
+          network_id: z.uuid().optional(),
+          payment_group: z.enum(['product', 'listing_or_subscription']).optional(),
+          ...pageQuery,
+        }),
+      },
+      responses: {
+        200: json(paged(paymentResponse), 'A page of payments'),
+        ...problems('invalid_request', 'unauthenticated', 'not_found'),
+      },
+    }),
+    async (c) => {
+      const { page, per_page, node_id, wallet_id, network_id, payment_group } = c.req.valid('query');
+      const filter = { nodeId: node_id, walletId: wallet_id, networkId: network_id, paymentGroup: payment_group };
+      const { records, total } = await listPayments(sql, c.get('integration'), filter, { page, perPage: per_page });
+      return c.json({ items: await Promise.all(records.map(render)), page, per_page, total }, 200);
+    },
+  );
+
+  router.openapi(
+    createRoute({
+      method: 'get',
+      path: '/payments/{id}',
+      summary: 'Get a payment',
+      tags: ['Payments'],
+      security,
+      middleware: authenticated,
+      request: { params },
+      responses: {
+        200: json(paymentResponse, 'The payment'),
+        ...problems('invalid_request', 'unauthenticated', 'not_found'),
+      },
+    }),
+    async (c) => {
+      const key = await authorizePayment(sql, c.get('integration'), c.req.valid('param').id);
+      return c.json(await render(await loadPayment(sql, key)), 200);
+    },
+  );
+
+  router.openapi(
+    createRoute({
+      method: 'get',
+      path: '/payments/{id}/logs',
+      summary: "List a payment's log, newest first",
+      tags: ['Payments'],
+      security,
+      middleware: authenticated,
+      request: { params, query: z.object(pageQuery) },
+      responses: {
+        200: json(paged(logEntry), 'A page of the log'),
+        ...problems('invalid_request', 'unauthenticated', 'not_found'),
+      },
+    }),
+    async (c) => {
+      const { page, per_page } = c.req.valid('query');
+      const key = await authorizePayment(sql, c.get('integration'), c.req.valid('param').id);
+      const { rows, total } = await listLogs(sql, key, { page, perPage: per_page });
+      const items = rows.map((row) => ({
+        id: row.id,
+        event_type: row.eventType,
+        message: row.message,
+        actor_type: row.actorType,
+        actor_id: row.actorId,
+        chain: row.chainFact && {
+          network_id: row.chainFact.networkId,
+          block_number: row.chainFact.blockNumber,
+          transaction_hash: row.chainFact.transactionHash,
+          log_index: row.chainFact.logIndex,
+          confirmations: row.chainFact.confirmations,
+        },
+        created_at: row.createdAt.toISOString(),
+      }));
+      return c.json({ items, page, per_page, total }, 200);
+    },
+  );
+
+  const operations = [
+    { path: '/payments/{id}/cancel', verb: cancelPayment, summary: 'Cancel a payment: close it, or refund its payer' },
+    { path: '/payments/{id}/release', verb: releasePayment, summary: 'Release a funded payment to its payee' },
+  ] as const;
+  for (const { path, verb, summary } of operations) {
+    router.openapi(
+      createRoute({
+        method: 'post',
+        path,
+        summary,
+        tags: ['Payments'],
+        security,
+        middleware: authenticated,
+        request: { params },
+        responses: {
+          202: json(accepted, 'Accepted; the chain decides. Asking again answers with the same operation'),
+          ...problems('invalid_request', 'unauthenticated', 'forbidden', 'not_found', 'illegal_transition'),
+        },
+      }),
+      async (c) => {
+        const integration = c.get('integration');
+        const key = await authorizePayment(sql, integration, c.req.valid('param').id, { foreign: 'forbidden' });
+        return c.json(renderAccepted(await verb(sql, key, actorOf(integration))), 202);
+      },
+    );
+  }
+
+  const mutations: { path: string; mutate: Mutation; summary: string; refuses: 'not_retryable'[] }[] = [
+    {
+      path: '/payments/{id}/retry-send',
+      mutate: retrySend,
+      summary: 'Send a pending web3 payment to the create-payment consumer again',
+      refuses: ['not_retryable'],
+    },
+    {
+      path: '/payments/{id}/access-token/rotate',
+      mutate: rotateAccessToken,
+      summary: "Revoke the payment's access token and return a new one",
+      refuses: [],
+    },
+  ];
+  for (const { path, mutate, summary, refuses } of mutations) {
+    router.openapi(
+      createRoute({
+        method: 'post',
+        path,
+        summary,
+        tags: ['Payments'],
+        security,
+        middleware: authenticated,
+        request: { params },
+        responses: {
+          200: json(paymentResponse, 'The payment'),
+          ...problems('invalid_request', 'unauthenticated', 'not_found', ...refuses),
+        },
+      }),
+      async (c) => {
+        const integration = c.get('integration');
+        const key = await authorizePayment(sql, integration, c.req.valid('param').id);
+        return c.json(await render(await mutate(sql, key, actorOf(integration))), 200);
+      },
+    );
+  }
+
+  return router;
+}
+
+type Mutation = (sql: Services['sql'], key: PaymentKey, actor: Actor) => Promise<PaymentRecord>;
+
+function actorOf(integration: Integration): Actor {
+  return { type: 'integration', id: integration.id };
+}
+
+function renderAccepted({ id, verb, status, error }: OperationRow) {
+  return { status: 'accepted' as const, operation: { id, verb, status, error } };
+}
