@@ -57,9 +57,8 @@ export class Chain {
     if (BigInt(chainId) !== network.eip155Id) throw refuse(`its node serves chain ${chainId}, not ${network.eip155Id}`);
     if (!code) throw refuse('there is no contract at the diamond address');
     if (!policy) throw refuse('the contract at the diamond address is not an escrow');
-    const [allowed, paused] = policy;
-    if (!allowed) throw refuse(`the escrow does not allow ${currency.code}`);
-    if (paused) throw refuse(`deposits of ${currency.code} are paused`);
+    if (!policy.allowed) throw refuse(`the escrow does not allow ${currency.code}`);
+    if (policy.paused) throw refuse(`deposits of ${currency.code} are paused`);
     if (decimals !== currency.decimals) throw refuse(`${currency.code} has ${decimals} decimals on chain`);
   }
 
