@@ -28,6 +28,15 @@ export function connect(databaseUrl: string, { maxConnections = 10 } = {}): Sql 
   });
 }
 
+/** A row to be written. postgres.js sends any bigint as int8, which an amount outgrows; as text it becomes its column's type. */
+export function columns(row: Record<string, Writable | bigint>): Record<string, Writable> {
+  return Object.fromEntries(
+    Object.entries(row).map(([field, value]) => [field, typeof value === 'bigint' ? value.toString() : value]),
+  );
+}
+
+type Writable = string | number | boolean | Date | null | postgres.Parameter<unknown>;
+
 const RETRYABLE = new Set(['40001', '40P01']);
 
 /** Runs `work` in one transaction; serialization failures and deadlocks are tried again, at most 5 times. */

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Address, getAddress, type Hex, isAddressEqual, zeroAddress } from 'viem';
 import { MAX_AMOUNT, MAXIMUM_HORIZON_SECONDS, offerId, type Terms } from '../../contracts/terms.ts';
-import type { Sql, Transaction } from './db.ts';
+import { columns, type Sql, type Transaction } from './db.ts';
 import type { FieldFaults } from './errors.ts';
 import { AmountError, feeUnits, parseUnits } from './money.ts';
 import type { CurrencyRow, DealPolicy, DealRow, NetworkRow } from './schema.ts';
@@ -107,7 +107,7 @@ export async function freezeTerms(tx: Transaction, deal: DealRow, network: Netwo
   const terms = termsOf({ ...deal, ref }, zeroAddress);
   const id = offerId(terms, Number(network.eip155Id), network.diamondAddress);
   await tx`
-    update deal set ${tx({ number, ref, offerId: id })}
+    update deal set ${tx(columns({ number, ref, offerId: id }))}
     where node_id = ${deal.nodeId} and payment_id = ${deal.paymentId}`;
 }
 

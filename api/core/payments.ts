@@ -2,7 +2,7 @@
 // What happens to one afterwards is in actions.ts (asked for) and settle.ts (seen on chain).
 import { v7 as uuidv7 } from 'uuid';
 import type { Address } from 'viem';
-import { isUniqueViolation, type Sql, type Transaction, transact } from './db.ts';
+import { columns, isUniqueViolation, type Sql, type Transaction, transact } from './db.ts';
 import { type DealDraft, draftDeal } from './deals.ts';
 import { CoreError, FieldFaults } from './errors.ts';
 import { type Actor, writeLog } from './log.ts';
@@ -193,8 +193,8 @@ async function insertPayment(
     clientIp: request.clientIp ?? null,
     status: 'pending',
   };
-  await tx`insert into payment ${tx(row)}`;
-  await tx`insert into deal ${tx({ nodeId, paymentId: id, ...draft })}`;
+  await tx`insert into payment ${tx(columns(row))}`;
+  await tx`insert into deal ${tx(columns({ nodeId, paymentId: id, ...draft }))}`;
   const actor: Actor = { type: 'integration', id: integration.id };
   await writeLog(tx, { nodeId, paymentId: id }, { eventType: 'payment.created', message: 'Payment created.', actor });
   await enqueueCreation(tx, { nodeId, paymentId: id }, row);

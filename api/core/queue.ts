@@ -30,7 +30,7 @@ export async function enqueue<Name extends WorkName>(
 ): Promise<void> {
   await tx`
     select graphile_worker.add_job(
-      ${name}, payload => ${tx.json(payload)}, job_key => ${`${name}:${key}`}, max_attempts => ${maxAttempts}
+      ${name}, payload => ${tx.json(payload)}::json, job_key => ${`${name}:${key}`}, max_attempts => ${maxAttempts}
     )`;
 }
 

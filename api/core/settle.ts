@@ -3,7 +3,7 @@
 import type { Hex } from 'viem';
 import { lockPayment, restate } from './actions.ts';
 import type { Chain } from './chain.ts';
-import { type Sql, type Transaction, transact } from './db.ts';
+import { columns, type Sql, type Transaction, transact } from './db.ts';
 import { writeLog } from './log.ts';
 import { type DealFacts, readFacts, readStrays, type SafeBlock, type StrayFacts, whenMirrored } from './mirror.ts';
 import { latestOperation } from './operations.ts';
@@ -42,7 +42,7 @@ async function settlePayment(
     if (deal.dealId && !facts.dealId && (await stillOpen(chain, network, deal.dealId))) return;
     const { chainStatus, dealId, payer, releasedUnits, refundedUnits } = facts;
     await tx`
-      update deal set ${tx({ chainStatus, dealId, payer, releasedUnits, refundedUnits })}
+      update deal set ${tx(columns({ chainStatus, dealId, payer, releasedUnits, refundedUnits }))}
       where node_id = ${key.nodeId} and payment_id = ${key.paymentId}`;
     await tx`
       update payment set transaction_hash = ${facts.depositTransaction}, updated_at = now()
