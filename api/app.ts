@@ -1,16 +1,16 @@
 // Mounts the surfaces, their OpenAPI documents and the reference page. Reads no environment and opens no port.
-import { createReadStream } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { serveStatic } from '@hono/node-server/serve-static';
+import { cors } from 'hono/cors';
+import { secureHeaders } from 'hono/secure-headers';
 import { createRouter, limitBody, renderError, renderNotFound, requestId, type Services } from './http.ts';
 import { paymentsSurface } from './payments/index.ts';
 
 const swaggerFolder = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
-const referenceAssets: Record<string, string> = {
-  'swagger-ui.css': 'text/css',
-  'swagger-ui-bundle.js': 'text/javascript',
-};
+const widgetFolder = fileURLToPath(new URL('../widget/dist', import.meta.url));
+const WIDGET_PATH = '/widget/v1';
 
 const referencePage = `<!doctype html>
 <html lang="en">
@@ -33,7 +33,11 @@ const referenceStart = `SwaggerUIBundle({ url: '/api/v1/openapi.json', dom_id: '
 /** The whole HTTP API over the given services. */
 export function createApp(services: Services) {
   const app = createRouter();
-  app.use(requestId(), limitBody());
+  // A widget lives on any marketplace's page, so its script and its data must be readable there; nothing else is.
+  app.use(requestId(), secureHeaders({ crossOriginResourcePolicy: 'cross-origin' }), limitBody());
+  const anyOrigin = cors({ origin: '*', allowMethods: ['GET'], allowHeaders: ['Authorization'], maxAge: 86_400 });
+  app.use('/api/v1/widget/*', anyOrigin);
+  app.use(`${WIDGET_PATH}/*`, anyOrigin);
   app.onError(renderError(services.log));
   app.notFound(renderNotFound);
 
@@ -55,13 +59,12 @@ export function createApp(services: Services) {
 
   app.get('/docs', (c) => c.html(referencePage));
   app.get('/docs/start.js', (c) => c.body(referenceStart, 200, { 'Content-Type': 'text/javascript' }));
-  app.get('/docs/:asset', (c) => {
-    const asset = c.req.param('asset');
-    const contentType = referenceAssets[asset];
-    if (!contentType) return renderNotFound(c);
-    const file = Readable.toWeb(createReadStream(join(swaggerFolder, asset))) as ReadableStream;
-    return c.body(file, 200, { 'Content-Type': contentType });
-  });
+  for (const asset of ['swagger-ui.css', 'swagger-ui-bundle.js']) {
+    app.get(`/docs/${asset}`, serveStatic({ path: join(swaggerFolder, asset) }));
+  }
+
+  const stripWidgetPath = (path: string) => path.slice(WIDGET_PATH.length);
+  app.get(`${WIDGET_PATH}/*`, serveStatic({ root: widgetFolder, rewriteRequestPath: stripWidgetPath }));
 
   app.get('/healthz', (c) => c.json({ status: 'ok' }));
   app.get('/readyz', async (c) => {
