@@ -1,0 +1,102 @@
+/**
+ * The mirror of the chain as other processes read it, through views of the same names in the schema `chain`. Columns are
+ * snake_case; addresses and hashes are lowercase hex text; amounts are base units, times Unix seconds, all NUMERIC(78,0).
+ * Every key begins with chain and diamond, so that several deployments could stand side by side.
+ */
+import { index, onchainTable, primaryKey } from 'ponder';
+
+/** A deal that was deposited into: its terms and its present state. */
+export const deal = onchainTable(
+  'deal',
+  (t) => ({
+    chainId: t.bigint().notNull(),
+    diamond: t.hex().notNull(),
+    /** Content hash of the terms, payer included. */
+    id: t.hex().notNull(),
+    /** Content hash of the same terms with the payer left out: what an offer is matched by. */
+    offerId: t.hex().notNull(),
+    /** High 64 bits of `ref`; anyone may choose it, so it identifies nothing. */
+    number: t.bigint().notNull(),
+    ref: t.bigint().notNull(),
+    operator: t.hex().notNull(),
+    payee: t.hex().notNull(),
+    payer: t.hex().notNull(),
+    token: t.hex().notNull(),
+    amount: t.bigint().notNull(),
+    fee: t.bigint().notNull(),
+    feeRecipient: t.hex().notNull(),
+    /** The zero address: none. */
+    arbiter: t.hex().notNull(),
+    depositDeadline: t.bigint().notNull(),
+    settlementDeadline: t.bigint().notNull(),
+    resolutionDeadline: t.bigint().notNull(),
+    /** 0 refund, 1 release. */
+    defaultOutcome: t.integer().notNull(),
+    released: t.bigint().notNull(),
+    refunded: t.bigint().notNull(),
+    /** funded, disputed, settled. */
+    status: t.text().notNull(),
+    depositBlock: t.bigint().notNull(),
+    depositTimestamp: t.bigint().notNull(),
+    depositTransaction: t.hex().notNull(),
+    depositLogIndex: t.integer().notNull(),
+    lastBlock: t.bigint().notNull(),
+    lastTimestamp: t.bigint().notNull(),
+    lastTransaction: t.hex().notNull(),
+    lastLogIndex: t.integer().notNull(),
+  }),
+  (table) => ({
+    pk: primaryKey({ columns: [table.chainId, table.diamond, table.id] }),
+    byOffer: index().on(table.chainId, table.diamond, table.offerId),
+    byId: index().on(table.id),
+    byNumber: index().on(table.chainId, table.diamond, table.number),
+    byPayer: index().on(table.payer),
+    byPayee: index().on(table.payee),
+    byOperator: index().on(table.operator),
+  }),
+);
+
+/** An offer or deal that was closed for good before any deposit. */
+export const closedDeal = onchainTable(
+  'closed_deal',
+  (t) => ({
+    chainId: t.bigint().notNull(),
+    diamond: t.hex().notNull(),
+    id: t.hex().notNull(),
+    block: t.bigint().notNull(),
+    timestamp: t.bigint().notNull(),
+    transaction: t.hex().notNull(),
+    logIndex: t.integer().notNull(),
+  }),
+  (table) => ({
+    pk: primaryKey({ columns: [table.chainId, table.diamond, table.id] }),
+    byId: index().on(table.id),
+  }),
+);
+
+/** What happened to a deal, in the chain's order by (block_number, log_index), with the state that it left behind. */
+export const dealEvent = onchainTable(
+  'deal_event',
+  (t) => ({
+    chainId: t.bigint().notNull(),
+    diamond: t.hex().notNull(),
+    dealId: t.hex().notNull(),
+    /** The event's name in the contract. */
+    name: t.text().notNull(),
+    released: t.bigint().notNull(),
+    refunded: t.bigint().notNull(),
+    /** funded, disputed, cancelled (closed before a deposit), settled. */
+    status: t.text().notNull(),
+    /** Who signed the transaction, which need not be a party. */
+    sender: t.hex().notNull(),
+    blockNumber: t.bigint().notNull(),
+    blockHash: t.hex().notNull(),
+    blockTimestamp: t.bigint().notNull(),
+    transactionHash: t.hex().notNull(),
+    logIndex: t.integer().notNull(),
+  }),
+  (table) => ({
+    pk: primaryKey({ columns: [table.chainId, table.diamond, table.blockNumber, table.logIndex] }),
+    byDeal: index().on(table.chainId, table.diamond, table.dealId),
+  }),
+);
