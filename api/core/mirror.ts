@@ -45,31 +45,27 @@ export async function whenMirrored<T>(read: () => Promise<T>): Promise<T | null>
   }
 }
 
-/** The block up to which the mirror is complete. */
-export async function mirroredBlock(sql: Sql | Transaction, network: NetworkRow): Promise<bigint> {
-  // Ponder's checkpoint is fixed-width text: 10 digits of time, 16 of chain id, 16 of block number, and more.
-  const [row] = await sql<{ blockNumber: bigint }[]>`
-    select substring(latest_checkpoint from 27 for 16)::numeric as block_number
-    from chain._ponder_checkpoint where chain_id = ${network.eip155Id}`;
-  return row?.blockNumber ?? 0n;
-}
-
-/** The payments of a network whose deal row differs from the mirror at the safe block; or one payment's facts, changed or not. */
+/**
+ * The payments of a network whose deal row differs from the mirror at the safe block; or one payment's facts, changed or
+ * not. Empty while the indexer rebuilds: it then drops rows that it will mirror again, so a missing row proves nothing, and
+ * neither does a mirror that has not yet come back to the block of what we know.
+ */
 export async function readFacts(
   sql: Sql | Transaction,
   network: NetworkRow,
   safe: SafeBlock,
   only?: { nodeId: string; paymentId: string },
 ): Promise<DealFacts[]> {
-  const complete = await mirroredBlock(sql, network);
   return await sql<DealFacts[]>`
-    with facts as (
+    with mirror as (
+      ${mirrorPosition(sql, network)}
+    ), facts as (
       select
         d.node_id, d.payment_id,
         case
           when m.id is not null then coalesce(e.status, 'confirming')
           when c.id is not null then 'closed'
-          when d.deposit_deadline < ${safe.timestamp} and ${complete}::numeric >= ${safe.number} then 'expired'
+          when d.deposit_deadline < ${safe.timestamp} and mirror.block >= ${safe.number} then 'expired'
           else 'none'
         end as chain_status,
         m.id as deal_id, m.payer,
@@ -81,7 +77,7 @@ export async function readFacts(
         coalesce(e.log_index, m.deposit_log_index, c.log_index) as log_index,
         d.chain_status as known_status, d.deal_id as known_deal_id, d.payer as known_payer,
         d.released_units as known_released, d.refunded_units as known_refunded
-      from deal d
+      from mirror cross join deal d
       left join lateral (
         select * from chain.deal m
         where m.chain_id = ${network.eip155Id} and m.diamond = ${network.diamondAddress} and m.offer_id = d.offer_id
@@ -97,7 +93,7 @@ export async function readFacts(
         where c.chain_id = ${network.eip155Id} and c.diamond = ${network.diamondAddress} and c.id = d.offer_id
           and c.block <= ${safe.number}
       ) c on true
-      where d.network_id = ${network.id} and d.offer_id is not null
+      where d.network_id = ${network.id} and d.offer_id is not null and mirror.block >= coalesce(d.fact_block, 0)
         ${only ? sql`and d.node_id = ${only.nodeId} and d.payment_id = ${only.paymentId}` : sql``}
     )
     select node_id, payment_id, chain_status, deal_id, payer, released_units, refunded_units, deposit_transaction,
@@ -110,6 +106,16 @@ export async function readFacts(
             is distinct from (known_status, known_deal_id, known_payer, known_released, known_refunded)`
     }
     limit ${BATCH_SIZE}`;
+}
+
+/** One row with the block up to which the mirror is complete, or none while the indexer rebuilds. */
+function mirrorPosition(sql: Sql | Transaction, network: NetworkRow) {
+  // Ponder's checkpoint is fixed-width text: 10 digits of time, 16 of chain id, 16 of block number, and more.
+  return sql`
+    select substring(p.latest_checkpoint from 27 for 16)::numeric as block
+    from chain._ponder_checkpoint p
+    where p.chain_id = ${network.eip155Id}
+      and (select value ->> 'is_ready' from chain._ponder_meta where key = 'app') = '1'`;
 }
 
 /** Confirmed deals that fund no payment and are not recorded yet: a second deal for an offer of ours, or other terms under our number or operator. */

@@ -75,6 +75,7 @@ export type DealRow = {
   offerId: Hex | null;
   handedOutAt: Date | null;
   chainStatus: ChainStatus;
+  factBlock: bigint | null;
   dealId: Hex | null;
   payer: Address | null;
   releasedUnits: bigint;

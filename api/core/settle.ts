@@ -42,7 +42,7 @@ async function settlePayment(
     if (deal.dealId && !facts.dealId && (await stillOpen(chain, network, deal.dealId))) return;
     const { chainStatus, dealId, payer, releasedUnits, refundedUnits } = facts;
     await tx`
-      update deal set ${tx(columns({ chainStatus, dealId, payer, releasedUnits, refundedUnits }))}
+      update deal set ${tx(columns({ chainStatus, factBlock: facts.blockNumber, dealId, payer, releasedUnits, refundedUnits }))}
       where node_id = ${key.nodeId} and payment_id = ${key.paymentId}`;
     await tx`
       update payment set transaction_hash = ${facts.depositTransaction}, updated_at = now()

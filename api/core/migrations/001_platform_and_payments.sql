@@ -139,6 +139,8 @@ create table deal (
   -- What the chain says, as far as it is confirmed; the payment's status is derived from this and its flags.
   chain_status text not null default 'none'
     check (chain_status in ('none', 'closed', 'expired', 'confirming', 'funded', 'disputed', 'settled')),
+  -- The block of the fact last applied; a mirror that has not come back to it yet is not believed.
+  fact_block bigint,
   deal_id text,
   payer text,
   released_units numeric(78, 0) not null default 0,

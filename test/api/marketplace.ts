@@ -1,0 +1,169 @@
+// A marketplace of its own for each test file: a node with policy, network, currencies, wallet and integration in the shared
+// database, and the API over them in this process.
+import { pino } from 'pino';
+import type { Address } from 'viem';
+import { generatePrivateKey, privateKeyToAddress } from 'viem/accounts';
+import { inject, onTestFinished } from 'vitest';
+import { createApp } from '../../api/app.ts';
+import { Tokens } from '../../api/core/auth.ts';
+import { connect } from '../../api/core/db.ts';
+import {
+  createChain,
+  createCurrency,
+  createIntegration,
+  createNetwork,
+  createNode,
+  createWallet,
+} from '../../api/core/platform.ts';
+
+// biome-ignore lint/suspicious/noExplicitAny: answers are read as any client would, without our types.
+export type Json = any;
+export type Answer = { status: number; json: Json };
+
+export type Marketplace = Awaited<ReturnType<typeof openMarketplace>>;
+
+const CHAIN_ID = 31337;
+
+/** Opens a marketplace; `rpcUrl` and `confirmations` give it a network of its own. */
+export async function openMarketplace({ rpcUrl, confirmations }: { rpcUrl?: string; confirmations?: number } = {}) {
+  const stack = inject('stack');
+  const sql = connect(stack.databaseUrl, { maxConnections: 4 });
+  const tokens = new Tokens(stack.secret);
+  const app = createApp({ sql, tokens, log: pino({ level: 'silent' }), publicUrl: 'http://127.0.0.1' });
+  const name = crypto.randomUUID();
+  const own = rpcUrl !== undefined || confirmations !== undefined;
+
+  const policy = { feeBps: 100, feeRecipient: stack.feeRecipient };
+  const node = await createNode(sql, { name, policy });
+  const chain = await createChain(sql, { name: 'local', eip155Id: CHAIN_ID });
+  const network = await createNetwork(sql, {
+    chainId: chain.id,
+    name: own ? name : 'shared',
+    rpcUrls: [rpcUrl ?? stack.rpcUrl],
+    diamondAddress: stack.diamond,
+    operatorAddress: stack.operator,
+    confirmations: confirmations ?? 1,
+  });
+  const currency = async (code: 'USDC' | 'USDT') => {
+    const tokenAddress = stack.tokens[code];
+    return (await createCurrency(sql, { networkId: network.id, code, name: code, decimals: 6, tokenAddress })).id;
+  };
+  const currencies = { USDC: await currency('USDC'), USDT: await currency('USDT') };
+  const payee = newAddress();
+  const wallet = await createWallet(sql, { nodeId: node.id, networkId: network.id, address: payee, label: 'payee' });
+  const integration = await createIntegration(sql, { nodeId: node.id, name });
+  const token = await tokens.issueIntegrationToken(integration.id);
+
+  /** Calls the API; `token` null sends none, `body` as text is sent as it is. */
+  async function call(
+    method: string,
+    path: string,
+    options: { token?: string | null | undefined; body?: unknown } = {},
+  ): Promise<Answer> {
+    const bearer = options.token === undefined ? token : options.token;
+    const { body } = options;
+    const response = await app.request(`/api/v1${path}`, {
+      method: method.toUpperCase(),
+      headers: {
+        ...(bearer !== null && { Authorization: `Bearer ${bearer}` }),
+        ...(body !== undefined && { 'Content-Type': 'application/json' }),
+      },
+      ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    return { status: response.status, json: text === '' ? null : JSON.parse(text) };
+  }
+  const get = (path: string, bearer?: string | null) => call('GET', path, { token: bearer });
+  const post = (path: string, body?: unknown, bearer?: string | null) => call('POST', path, { body, token: bearer });
+
+  /** The body of a payment of 25.5 USDC that expires in an hour, with a new external id. */
+  function paymentBody(fields: Record<string, unknown> = {}): Record<string, Json> {
+    return {
+      external_id: `order-${crypto.randomUUID()}`,
+      node_id: node.id,
+      network_id: network.id,
+      currency_id: currencies.USDC,
+      price: 25.5,
+      paid_price: 25.5,
+      payment_method: 'web3',
+      payment_group: 'product',
+      payment_address: payee,
+      expires_at: new Date(Date.now() + 3_600_000).toISOString(),
+      ...fields,
+    };
+  }
+
+  async function createPayment(fields: Record<string, unknown> = {}): Promise<Json> {
+    const { status, json } = await post('/payments', paymentBody(fields));
+    if (status !== 201) throw new Error(`Creating a payment failed: ${JSON.stringify(json)}`);
+    return json;
+  }
+
+  /** Reads the payment until it has the status, or fails after 20 seconds with the one it has. */
+  async function untilStatus(paymentId: string, status: string): Promise<Json> {
+    const deadline = Date.now() + 20_000;
+    for (;;) {
+      const { json } = await get(`/payments/${paymentId}`);
+      if (json.status === status) return json;
+      if (Date.now() > deadline) {
+        const logs = await get(`/payments/${paymentId}/logs?per_page=100`);
+        throw new Error(`Still ${json.status}, not ${status}: ${JSON.stringify(logs.json.items, null, 1)}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  /** A payment whose widget hands out call data, with that data. */
+  async function payable(fields: Record<string, unknown> = {}): Promise<{ payment: Json; widget: Json }> {
+    const payment = await createPayment(fields);
+    await untilStatus(payment.id, 'awaiting_deposit');
+    const widget = (await get(`/widget/payments/${payment.id}`, payment.access_token)).json;
+    return { payment, widget };
+  }
+
+  /** How many payments the node has. */
+  async function countPayments(): Promise<number> {
+    const [row] = await sql<{ count: number }[]>`select count(*)::int as count from payment where node_id = ${node.id}`;
+    return row?.count ?? 0;
+  }
+
+  return {
+    sql,
+    app,
+    nodeId: node.id,
+    chainId: chain.id,
+    networkId: network.id,
+    integrationId: integration.id,
+    credentials: { client_id: integration.clientId, client_secret: integration.clientSecret },
+    walletId: wallet.id,
+    currencies,
+    tokens: stack.tokens,
+    diamond: stack.diamond,
+    operator: stack.operator,
+    payee,
+    stranger: newAddress(),
+    token,
+    call,
+    get,
+    post,
+    paymentBody,
+    createPayment,
+    payable,
+    untilStatus,
+    countPayments,
+    openChild: async () => (await createNode(sql, { name: crypto.randomUUID(), parentId: node.id })).id,
+    disableIntegration: () => sql`update integration set disabled_at = now() where id = ${integration.id}`,
+    close: () => sql.end(),
+  };
+}
+
+/** A marketplace that is closed when the test ends. */
+export async function testMarketplace(options: Parameters<typeof openMarketplace>[0] = {}): Promise<Marketplace> {
+  const market = await openMarketplace(options);
+  onTestFinished(async () => void (await market.close()));
+  return market;
+}
+
+function newAddress(): Address {
+  return privateKeyToAddress(generatePrivateKey());
+}
