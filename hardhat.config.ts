@@ -1,15 +1,17 @@
 /**
- * How the contracts are compiled, tested and run locally. Both profiles compile offline with the solc that npm installed:
- * `production` is what is deployed and what gas is measured on, `default` skips viaIR so that tests compile fast.
- * Each has its own artifacts folder, so that neither can be mistaken for the other.
+ * How the contracts are compiled, tested and run locally: offline, with the solc that npm installed, and always with the
+ * settings of the deployment, so that tests and gas measurements see the very code that holds money.
  */
 import { createRequire } from 'node:module';
 import hardhatViem from '@nomicfoundation/hardhat-viem';
 import { defineConfig } from 'hardhat/config';
 
-const compiler = { version: '0.8.37', path: createRequire(import.meta.url).resolve('solc/soljson.js') } as const;
-const profile = process.env.HARDHAT_BUILD_PROFILE ?? process.argv[process.argv.indexOf('--build-profile') + 1];
-const folder = profile === 'production' ? 'production' : 'default';
+const compiler = {
+  version: '0.8.37',
+  path: createRequire(import.meta.url).resolve('solc/soljson.js'),
+  isolated: false,
+  settings: { evmVersion: 'prague', viaIR: true, optimizer: { enabled: true, runs: 20_000 } },
+};
 
 export default defineConfig({
   plugins: [hardhatViem],
@@ -19,24 +21,9 @@ export default defineConfig({
       '@openzeppelin/contracts/governance/TimelockController.sol',
       '@openzeppelin/contracts/proxy/ERC1967/ERC1967Proxy.sol',
     ],
-    profiles: {
-      default: {
-        ...compiler,
-        settings: { evmVersion: 'prague', optimizer: { enabled: true, runs: 200 } },
-      },
-      production: {
-        ...compiler,
-        isolated: false,
-        settings: { evmVersion: 'prague', viaIR: true, optimizer: { enabled: true, runs: 20_000 } },
-      },
-    },
+    profiles: { default: compiler, production: compiler },
   },
-  paths: {
-    sources: 'contracts',
-    tests: { solidity: 'test/contracts' },
-    artifacts: `artifacts/${folder}`,
-    cache: `cache/${folder}`,
-  },
+  paths: { sources: 'contracts', tests: { solidity: 'test/contracts' } },
   networks: {
     default: { type: 'edr-simulated', chainType: 'l1', hardfork: 'prague', blockGasLimit: 60_000_000 },
     node: { type: 'edr-simulated', chainType: 'l1', hardfork: 'prague', blockGasLimit: 60_000_000 },

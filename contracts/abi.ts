@@ -47,6 +47,48 @@ export const escrowAbi = [
   {
     "inputs": [
       {
+        "name": "size",
+        "type": "uint256"
+      },
+      {
+        "name": "max",
+        "type": "uint256"
+      }
+    ],
+    "name": "BatchSize",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "name": "timestamp",
+        "type": "uint256"
+      },
+      {
+        "name": "deadline",
+        "type": "uint256"
+      }
+    ],
+    "name": "BeforeDeadline",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "name": "actual",
+        "type": "address"
+      },
+      {
+        "name": "expected",
+        "type": "address"
+      }
+    ],
+    "name": "CartMixed",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
         "name": "earlier",
         "type": "uint256"
       },
@@ -166,6 +208,11 @@ export const escrowAbi = [
       }
     ],
     "name": "InitFailed",
+    "type": "error"
+  },
+  {
+    "inputs": [],
+    "name": "NoArbiter",
     "type": "error"
   },
   {
@@ -306,6 +353,11 @@ export const escrowAbi = [
     "type": "error"
   },
   {
+    "inputs": [],
+    "name": "PayerMissing",
+    "type": "error"
+  },
+  {
     "inputs": [
       {
         "name": "gasLeft",
@@ -370,6 +422,20 @@ export const escrowAbi = [
       }
     ],
     "name": "SelectorUnknown",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "name": "signer",
+        "type": "address"
+      },
+      {
+        "name": "digest",
+        "type": "bytes32"
+      }
+    ],
+    "name": "SignatureInvalid",
     "type": "error"
   },
   {
@@ -453,8 +519,39 @@ export const escrowAbi = [
         "type": "uint8"
       }
     ],
+    "name": "WrongOutcome",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "name": "actual",
+        "type": "uint8"
+      },
+      {
+        "name": "expected",
+        "type": "uint8"
+      }
+    ],
     "name": "WrongStatus",
     "type": "error"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "name": "id",
+        "type": "bytes32"
+      },
+      {
+        "indexed": false,
+        "name": "state",
+        "type": "uint256"
+      }
+    ],
+    "name": "Claimed",
+    "type": "event"
   },
   {
     "anonymous": false,
@@ -493,6 +590,45 @@ export const escrowAbi = [
       }
     ],
     "name": "DealCancelled",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "name": "id",
+        "type": "bytes32"
+      },
+      {
+        "indexed": false,
+        "name": "state",
+        "type": "uint256"
+      }
+    ],
+    "name": "DealSettled",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "name": "operator",
+        "type": "address"
+      },
+      {
+        "indexed": true,
+        "name": "delegate",
+        "type": "address"
+      },
+      {
+        "indexed": false,
+        "name": "allowed",
+        "type": "bool"
+      }
+    ],
+    "name": "DelegateChanged",
     "type": "event"
   },
   {
@@ -614,6 +750,45 @@ export const escrowAbi = [
   },
   {
     "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "name": "id",
+        "type": "bytes32"
+      },
+      {
+        "indexed": false,
+        "name": "state",
+        "type": "uint256"
+      },
+      {
+        "indexed": false,
+        "name": "evidence",
+        "type": "bytes32"
+      }
+    ],
+    "name": "DisputeOpened",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "name": "id",
+        "type": "bytes32"
+      },
+      {
+        "indexed": false,
+        "name": "state",
+        "type": "uint256"
+      }
+    ],
+    "name": "DisputeWithdrawn",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
     "inputs": [],
     "name": "Finalized",
     "type": "event"
@@ -683,7 +858,92 @@ export const escrowAbi = [
         "type": "uint256"
       }
     ],
+    "name": "PaymentReturned",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "name": "id",
+        "type": "bytes32"
+      },
+      {
+        "indexed": false,
+        "name": "state",
+        "type": "uint256"
+      }
+    ],
+    "name": "Reclaimed",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "name": "id",
+        "type": "bytes32"
+      },
+      {
+        "indexed": false,
+        "name": "state",
+        "type": "uint256"
+      }
+    ],
+    "name": "Refunded",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "name": "id",
+        "type": "bytes32"
+      },
+      {
+        "indexed": false,
+        "name": "state",
+        "type": "uint256"
+      }
+    ],
     "name": "Released",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "name": "id",
+        "type": "bytes32"
+      },
+      {
+        "indexed": false,
+        "name": "state",
+        "type": "uint256"
+      }
+    ],
+    "name": "Resolved",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "name": "id",
+        "type": "bytes32"
+      },
+      {
+        "indexed": false,
+        "name": "reason",
+        "type": "bytes4"
+      }
+    ],
+    "name": "Skipped",
     "type": "event"
   },
   {
@@ -811,6 +1071,138 @@ export const escrowAbi = [
       }
     ],
     "name": "cancelDeal",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "components": [
+          {
+            "name": "ref",
+            "type": "uint256"
+          },
+          {
+            "name": "operator",
+            "type": "address"
+          },
+          {
+            "name": "payee",
+            "type": "address"
+          },
+          {
+            "name": "payer",
+            "type": "address"
+          },
+          {
+            "name": "token",
+            "type": "address"
+          },
+          {
+            "name": "amount",
+            "type": "uint256"
+          },
+          {
+            "name": "fee",
+            "type": "uint256"
+          },
+          {
+            "name": "feeRecipient",
+            "type": "address"
+          },
+          {
+            "name": "arbiter",
+            "type": "address"
+          },
+          {
+            "name": "depositDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "settlementDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "resolutionDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "defaultOutcome",
+            "type": "uint8"
+          }
+        ],
+        "name": "list",
+        "type": "tuple[]"
+      }
+    ],
+    "name": "cancelMany",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "components": [
+          {
+            "name": "ref",
+            "type": "uint256"
+          },
+          {
+            "name": "operator",
+            "type": "address"
+          },
+          {
+            "name": "payee",
+            "type": "address"
+          },
+          {
+            "name": "payer",
+            "type": "address"
+          },
+          {
+            "name": "token",
+            "type": "address"
+          },
+          {
+            "name": "amount",
+            "type": "uint256"
+          },
+          {
+            "name": "fee",
+            "type": "uint256"
+          },
+          {
+            "name": "feeRecipient",
+            "type": "address"
+          },
+          {
+            "name": "arbiter",
+            "type": "address"
+          },
+          {
+            "name": "depositDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "settlementDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "resolutionDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "defaultOutcome",
+            "type": "uint8"
+          }
+        ],
+        "name": "terms",
+        "type": "tuple"
+      }
+    ],
+    "name": "claim",
     "outputs": [],
     "stateMutability": "nonpayable",
     "type": "function"
@@ -969,6 +1361,552 @@ export const escrowAbi = [
       }
     ],
     "name": "deposit",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "components": [
+          {
+            "name": "ref",
+            "type": "uint256"
+          },
+          {
+            "name": "operator",
+            "type": "address"
+          },
+          {
+            "name": "payee",
+            "type": "address"
+          },
+          {
+            "name": "payer",
+            "type": "address"
+          },
+          {
+            "name": "token",
+            "type": "address"
+          },
+          {
+            "name": "amount",
+            "type": "uint256"
+          },
+          {
+            "name": "fee",
+            "type": "uint256"
+          },
+          {
+            "name": "feeRecipient",
+            "type": "address"
+          },
+          {
+            "name": "arbiter",
+            "type": "address"
+          },
+          {
+            "name": "depositDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "settlementDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "resolutionDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "defaultOutcome",
+            "type": "uint8"
+          }
+        ],
+        "name": "list",
+        "type": "tuple[]"
+      }
+    ],
+    "name": "depositMany",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "components": [
+          {
+            "name": "ref",
+            "type": "uint256"
+          },
+          {
+            "name": "operator",
+            "type": "address"
+          },
+          {
+            "name": "payee",
+            "type": "address"
+          },
+          {
+            "name": "payer",
+            "type": "address"
+          },
+          {
+            "name": "token",
+            "type": "address"
+          },
+          {
+            "name": "amount",
+            "type": "uint256"
+          },
+          {
+            "name": "fee",
+            "type": "uint256"
+          },
+          {
+            "name": "feeRecipient",
+            "type": "address"
+          },
+          {
+            "name": "arbiter",
+            "type": "address"
+          },
+          {
+            "name": "depositDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "settlementDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "resolutionDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "defaultOutcome",
+            "type": "uint8"
+          }
+        ],
+        "name": "list",
+        "type": "tuple[]"
+      },
+      {
+        "name": "validAfter",
+        "type": "uint256"
+      },
+      {
+        "name": "validBefore",
+        "type": "uint256"
+      },
+      {
+        "name": "signature",
+        "type": "bytes"
+      }
+    ],
+    "name": "depositManyWithAuthorization",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "components": [
+          {
+            "name": "ref",
+            "type": "uint256"
+          },
+          {
+            "name": "operator",
+            "type": "address"
+          },
+          {
+            "name": "payee",
+            "type": "address"
+          },
+          {
+            "name": "payer",
+            "type": "address"
+          },
+          {
+            "name": "token",
+            "type": "address"
+          },
+          {
+            "name": "amount",
+            "type": "uint256"
+          },
+          {
+            "name": "fee",
+            "type": "uint256"
+          },
+          {
+            "name": "feeRecipient",
+            "type": "address"
+          },
+          {
+            "name": "arbiter",
+            "type": "address"
+          },
+          {
+            "name": "depositDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "settlementDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "resolutionDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "defaultOutcome",
+            "type": "uint8"
+          }
+        ],
+        "name": "list",
+        "type": "tuple[]"
+      },
+      {
+        "name": "nonce",
+        "type": "uint256"
+      },
+      {
+        "name": "deadline",
+        "type": "uint256"
+      },
+      {
+        "name": "signature",
+        "type": "bytes"
+      }
+    ],
+    "name": "depositManyWithPermit2",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "components": [
+          {
+            "name": "ref",
+            "type": "uint256"
+          },
+          {
+            "name": "operator",
+            "type": "address"
+          },
+          {
+            "name": "payee",
+            "type": "address"
+          },
+          {
+            "name": "payer",
+            "type": "address"
+          },
+          {
+            "name": "token",
+            "type": "address"
+          },
+          {
+            "name": "amount",
+            "type": "uint256"
+          },
+          {
+            "name": "fee",
+            "type": "uint256"
+          },
+          {
+            "name": "feeRecipient",
+            "type": "address"
+          },
+          {
+            "name": "arbiter",
+            "type": "address"
+          },
+          {
+            "name": "depositDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "settlementDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "resolutionDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "defaultOutcome",
+            "type": "uint8"
+          }
+        ],
+        "name": "terms",
+        "type": "tuple"
+      },
+      {
+        "name": "validAfter",
+        "type": "uint256"
+      },
+      {
+        "name": "validBefore",
+        "type": "uint256"
+      },
+      {
+        "name": "signature",
+        "type": "bytes"
+      }
+    ],
+    "name": "depositWithAuthorization",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "components": [
+          {
+            "name": "ref",
+            "type": "uint256"
+          },
+          {
+            "name": "operator",
+            "type": "address"
+          },
+          {
+            "name": "payee",
+            "type": "address"
+          },
+          {
+            "name": "payer",
+            "type": "address"
+          },
+          {
+            "name": "token",
+            "type": "address"
+          },
+          {
+            "name": "amount",
+            "type": "uint256"
+          },
+          {
+            "name": "fee",
+            "type": "uint256"
+          },
+          {
+            "name": "feeRecipient",
+            "type": "address"
+          },
+          {
+            "name": "arbiter",
+            "type": "address"
+          },
+          {
+            "name": "depositDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "settlementDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "resolutionDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "defaultOutcome",
+            "type": "uint8"
+          }
+        ],
+        "name": "terms",
+        "type": "tuple"
+      },
+      {
+        "name": "validAfter",
+        "type": "uint256"
+      },
+      {
+        "name": "validBefore",
+        "type": "uint256"
+      },
+      {
+        "name": "v",
+        "type": "uint8"
+      },
+      {
+        "name": "r",
+        "type": "bytes32"
+      },
+      {
+        "name": "s",
+        "type": "bytes32"
+      }
+    ],
+    "name": "depositWithAuthorization",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "components": [
+          {
+            "name": "ref",
+            "type": "uint256"
+          },
+          {
+            "name": "operator",
+            "type": "address"
+          },
+          {
+            "name": "payee",
+            "type": "address"
+          },
+          {
+            "name": "payer",
+            "type": "address"
+          },
+          {
+            "name": "token",
+            "type": "address"
+          },
+          {
+            "name": "amount",
+            "type": "uint256"
+          },
+          {
+            "name": "fee",
+            "type": "uint256"
+          },
+          {
+            "name": "feeRecipient",
+            "type": "address"
+          },
+          {
+            "name": "arbiter",
+            "type": "address"
+          },
+          {
+            "name": "depositDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "settlementDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "resolutionDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "defaultOutcome",
+            "type": "uint8"
+          }
+        ],
+        "name": "terms",
+        "type": "tuple"
+      },
+      {
+        "name": "deadline",
+        "type": "uint256"
+      },
+      {
+        "name": "v",
+        "type": "uint8"
+      },
+      {
+        "name": "r",
+        "type": "bytes32"
+      },
+      {
+        "name": "s",
+        "type": "bytes32"
+      }
+    ],
+    "name": "depositWithPermit",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "components": [
+          {
+            "name": "ref",
+            "type": "uint256"
+          },
+          {
+            "name": "operator",
+            "type": "address"
+          },
+          {
+            "name": "payee",
+            "type": "address"
+          },
+          {
+            "name": "payer",
+            "type": "address"
+          },
+          {
+            "name": "token",
+            "type": "address"
+          },
+          {
+            "name": "amount",
+            "type": "uint256"
+          },
+          {
+            "name": "fee",
+            "type": "uint256"
+          },
+          {
+            "name": "feeRecipient",
+            "type": "address"
+          },
+          {
+            "name": "arbiter",
+            "type": "address"
+          },
+          {
+            "name": "depositDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "settlementDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "resolutionDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "defaultOutcome",
+            "type": "uint8"
+          }
+        ],
+        "name": "terms",
+        "type": "tuple"
+      },
+      {
+        "name": "nonce",
+        "type": "uint256"
+      },
+      {
+        "name": "deadline",
+        "type": "uint256"
+      },
+      {
+        "name": "signature",
+        "type": "bytes"
+      }
+    ],
+    "name": "depositWithPermit2",
     "outputs": [],
     "stateMutability": "nonpayable",
     "type": "function"
@@ -1138,6 +2076,97 @@ export const escrowAbi = [
     "type": "function"
   },
   {
+    "inputs": [
+      {
+        "name": "operator",
+        "type": "address"
+      },
+      {
+        "name": "delegate",
+        "type": "address"
+      }
+    ],
+    "name": "isDelegate",
+    "outputs": [
+      {
+        "name": "",
+        "type": "bool"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "components": [
+          {
+            "name": "ref",
+            "type": "uint256"
+          },
+          {
+            "name": "operator",
+            "type": "address"
+          },
+          {
+            "name": "payee",
+            "type": "address"
+          },
+          {
+            "name": "payer",
+            "type": "address"
+          },
+          {
+            "name": "token",
+            "type": "address"
+          },
+          {
+            "name": "amount",
+            "type": "uint256"
+          },
+          {
+            "name": "fee",
+            "type": "uint256"
+          },
+          {
+            "name": "feeRecipient",
+            "type": "address"
+          },
+          {
+            "name": "arbiter",
+            "type": "address"
+          },
+          {
+            "name": "depositDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "settlementDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "resolutionDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "defaultOutcome",
+            "type": "uint8"
+          }
+        ],
+        "name": "terms",
+        "type": "tuple"
+      },
+      {
+        "name": "evidence",
+        "type": "bytes32"
+      }
+    ],
+    "name": "openDispute",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
     "inputs": [],
     "name": "owner",
     "outputs": [
@@ -1171,6 +2200,154 @@ export const escrowAbi = [
       }
     ],
     "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [],
+    "name": "permit2",
+    "outputs": [
+      {
+        "name": "",
+        "type": "address"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "components": [
+          {
+            "name": "ref",
+            "type": "uint256"
+          },
+          {
+            "name": "operator",
+            "type": "address"
+          },
+          {
+            "name": "payee",
+            "type": "address"
+          },
+          {
+            "name": "payer",
+            "type": "address"
+          },
+          {
+            "name": "token",
+            "type": "address"
+          },
+          {
+            "name": "amount",
+            "type": "uint256"
+          },
+          {
+            "name": "fee",
+            "type": "uint256"
+          },
+          {
+            "name": "feeRecipient",
+            "type": "address"
+          },
+          {
+            "name": "arbiter",
+            "type": "address"
+          },
+          {
+            "name": "depositDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "settlementDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "resolutionDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "defaultOutcome",
+            "type": "uint8"
+          }
+        ],
+        "name": "terms",
+        "type": "tuple"
+      }
+    ],
+    "name": "reclaim",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "components": [
+          {
+            "name": "ref",
+            "type": "uint256"
+          },
+          {
+            "name": "operator",
+            "type": "address"
+          },
+          {
+            "name": "payee",
+            "type": "address"
+          },
+          {
+            "name": "payer",
+            "type": "address"
+          },
+          {
+            "name": "token",
+            "type": "address"
+          },
+          {
+            "name": "amount",
+            "type": "uint256"
+          },
+          {
+            "name": "fee",
+            "type": "uint256"
+          },
+          {
+            "name": "feeRecipient",
+            "type": "address"
+          },
+          {
+            "name": "arbiter",
+            "type": "address"
+          },
+          {
+            "name": "depositDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "settlementDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "resolutionDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "defaultOutcome",
+            "type": "uint8"
+          }
+        ],
+        "name": "terms",
+        "type": "tuple"
+      },
+      {
+        "name": "amount",
+        "type": "uint256"
+      }
+    ],
+    "name": "refundPart",
+    "outputs": [],
+    "stateMutability": "nonpayable",
     "type": "function"
   },
   {
@@ -1242,6 +2419,212 @@ export const escrowAbi = [
   {
     "inputs": [
       {
+        "components": [
+          {
+            "name": "ref",
+            "type": "uint256"
+          },
+          {
+            "name": "operator",
+            "type": "address"
+          },
+          {
+            "name": "payee",
+            "type": "address"
+          },
+          {
+            "name": "payer",
+            "type": "address"
+          },
+          {
+            "name": "token",
+            "type": "address"
+          },
+          {
+            "name": "amount",
+            "type": "uint256"
+          },
+          {
+            "name": "fee",
+            "type": "uint256"
+          },
+          {
+            "name": "feeRecipient",
+            "type": "address"
+          },
+          {
+            "name": "arbiter",
+            "type": "address"
+          },
+          {
+            "name": "depositDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "settlementDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "resolutionDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "defaultOutcome",
+            "type": "uint8"
+          }
+        ],
+        "name": "list",
+        "type": "tuple[]"
+      }
+    ],
+    "name": "releaseMany",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "components": [
+          {
+            "name": "ref",
+            "type": "uint256"
+          },
+          {
+            "name": "operator",
+            "type": "address"
+          },
+          {
+            "name": "payee",
+            "type": "address"
+          },
+          {
+            "name": "payer",
+            "type": "address"
+          },
+          {
+            "name": "token",
+            "type": "address"
+          },
+          {
+            "name": "amount",
+            "type": "uint256"
+          },
+          {
+            "name": "fee",
+            "type": "uint256"
+          },
+          {
+            "name": "feeRecipient",
+            "type": "address"
+          },
+          {
+            "name": "arbiter",
+            "type": "address"
+          },
+          {
+            "name": "depositDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "settlementDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "resolutionDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "defaultOutcome",
+            "type": "uint8"
+          }
+        ],
+        "name": "terms",
+        "type": "tuple"
+      },
+      {
+        "name": "amount",
+        "type": "uint256"
+      }
+    ],
+    "name": "releasePart",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "components": [
+          {
+            "name": "ref",
+            "type": "uint256"
+          },
+          {
+            "name": "operator",
+            "type": "address"
+          },
+          {
+            "name": "payee",
+            "type": "address"
+          },
+          {
+            "name": "payer",
+            "type": "address"
+          },
+          {
+            "name": "token",
+            "type": "address"
+          },
+          {
+            "name": "amount",
+            "type": "uint256"
+          },
+          {
+            "name": "fee",
+            "type": "uint256"
+          },
+          {
+            "name": "feeRecipient",
+            "type": "address"
+          },
+          {
+            "name": "arbiter",
+            "type": "address"
+          },
+          {
+            "name": "depositDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "settlementDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "resolutionDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "defaultOutcome",
+            "type": "uint8"
+          }
+        ],
+        "name": "terms",
+        "type": "tuple"
+      },
+      {
+        "name": "toPayee",
+        "type": "uint256"
+      }
+    ],
+    "name": "resolve",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
         "name": "tokens",
         "type": "address[]"
       }
@@ -1254,11 +2637,179 @@ export const escrowAbi = [
   {
     "inputs": [
       {
+        "components": [
+          {
+            "name": "ref",
+            "type": "uint256"
+          },
+          {
+            "name": "operator",
+            "type": "address"
+          },
+          {
+            "name": "payee",
+            "type": "address"
+          },
+          {
+            "name": "payer",
+            "type": "address"
+          },
+          {
+            "name": "token",
+            "type": "address"
+          },
+          {
+            "name": "amount",
+            "type": "uint256"
+          },
+          {
+            "name": "fee",
+            "type": "uint256"
+          },
+          {
+            "name": "feeRecipient",
+            "type": "address"
+          },
+          {
+            "name": "arbiter",
+            "type": "address"
+          },
+          {
+            "name": "depositDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "settlementDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "resolutionDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "defaultOutcome",
+            "type": "uint8"
+          }
+        ],
+        "name": "terms",
+        "type": "tuple"
+      },
+      {
+        "name": "amount",
+        "type": "uint256"
+      }
+    ],
+    "name": "returnPayment",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "name": "delegate",
+        "type": "address"
+      },
+      {
+        "name": "allowed",
+        "type": "bool"
+      }
+    ],
+    "name": "setDelegate",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
         "name": "newGuardian",
         "type": "address"
       }
     ],
     "name": "setGuardian",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "components": [
+          {
+            "name": "ref",
+            "type": "uint256"
+          },
+          {
+            "name": "operator",
+            "type": "address"
+          },
+          {
+            "name": "payee",
+            "type": "address"
+          },
+          {
+            "name": "payer",
+            "type": "address"
+          },
+          {
+            "name": "token",
+            "type": "address"
+          },
+          {
+            "name": "amount",
+            "type": "uint256"
+          },
+          {
+            "name": "fee",
+            "type": "uint256"
+          },
+          {
+            "name": "feeRecipient",
+            "type": "address"
+          },
+          {
+            "name": "arbiter",
+            "type": "address"
+          },
+          {
+            "name": "depositDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "settlementDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "resolutionDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "defaultOutcome",
+            "type": "uint8"
+          }
+        ],
+        "name": "terms",
+        "type": "tuple"
+      },
+      {
+        "name": "toPayee",
+        "type": "uint256"
+      },
+      {
+        "name": "deadline",
+        "type": "uint256"
+      },
+      {
+        "name": "payerSignature",
+        "type": "bytes"
+      },
+      {
+        "name": "payeeSignature",
+        "type": "bytes"
+      }
+    ],
+    "name": "settle",
     "outputs": [],
     "stateMutability": "nonpayable",
     "type": "function"
@@ -1331,6 +2882,72 @@ export const escrowAbi = [
       }
     ],
     "name": "withdraw",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "components": [
+          {
+            "name": "ref",
+            "type": "uint256"
+          },
+          {
+            "name": "operator",
+            "type": "address"
+          },
+          {
+            "name": "payee",
+            "type": "address"
+          },
+          {
+            "name": "payer",
+            "type": "address"
+          },
+          {
+            "name": "token",
+            "type": "address"
+          },
+          {
+            "name": "amount",
+            "type": "uint256"
+          },
+          {
+            "name": "fee",
+            "type": "uint256"
+          },
+          {
+            "name": "feeRecipient",
+            "type": "address"
+          },
+          {
+            "name": "arbiter",
+            "type": "address"
+          },
+          {
+            "name": "depositDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "settlementDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "resolutionDeadline",
+            "type": "uint256"
+          },
+          {
+            "name": "defaultOutcome",
+            "type": "uint8"
+          }
+        ],
+        "name": "terms",
+        "type": "tuple"
+      }
+    ],
+    "name": "withdrawDispute",
     "outputs": [],
     "stateMutability": "nonpayable",
     "type": "function"

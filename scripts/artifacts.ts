@@ -1,12 +1,18 @@
 /**
- * Reads the contracts as compiled by the production profile, the only ones that are deployed or described.
- * It never compiles: `npx hardhat build --build-profile production` does.
+ * Reads the contracts as compiled, with the settings of the deployment.
+ * It never compiles: `npx hardhat build` does.
  */
 import { readFileSync } from 'node:fs';
 import type { Abi, Hex } from 'viem';
 
 /** The facets of the diamond, by contract name. */
-export const facetNames = ['DiamondCutFacet', 'DiamondLoupeFacet', 'OwnershipFacet', 'TokenPolicyFacet'] as const;
+export const facetNames = [
+  'DelegatesFacet',
+  'DiamondCutFacet',
+  'DiamondLoupeFacet',
+  'OwnershipFacet',
+  'TokenPolicyFacet',
+] as const;
 
 /** A compiled contract. */
 export interface Artifact {
@@ -15,15 +21,22 @@ export interface Artifact {
   deployedBytecode: Hex;
 }
 
-const folders: Record<string, string> = { Diamond: '', TestUSDC: 'tokens/', TestUSDT: 'tokens/' };
+const paths: Record<string, string> = {
+  Diamond: 'contracts/',
+  TestUSDC: 'contracts/tokens/',
+  TestUSDT: 'contracts/tokens/',
+  TestPermit2: 'contracts/tokens/',
+  TimelockController: '@openzeppelin/contracts/governance/',
+  ERC1967Proxy: '@openzeppelin/contracts/proxy/ERC1967/',
+};
 
-/** The production artifact of one of our contracts. @throws Error when the contracts were not built */
+/** The artifact of a contract that we deploy. @throws Error when the contracts were not built */
 export function readArtifact(name: string): Artifact {
-  const path = `contracts/${folders[name] ?? 'facets/'}${name}.sol/${name}.json`;
+  const path = `${paths[name] ?? 'contracts/facets/'}${name}.sol/${name}.json`;
   try {
-    return JSON.parse(readFileSync(new URL(`../artifacts/production/${path}`, import.meta.url), 'utf8'));
+    return JSON.parse(readFileSync(new URL(`../artifacts/${path}`, import.meta.url), 'utf8'));
   } catch (cause) {
-    throw new Error(`${name} is not compiled: run \`npx hardhat build --build-profile production --no-tests\``, {
+    throw new Error(`${name} is not compiled: run \`npx hardhat build --no-tests\``, {
       cause,
     });
   }

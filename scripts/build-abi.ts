@@ -53,11 +53,10 @@ function render(): string {
   );
 }
 
-execFileSync(
-  process.execPath,
-  ['node_modules/hardhat/dist/src/cli.js', 'build', '--build-profile', 'production', '--no-tests', '--quiet'],
-  { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] },
-);
+execFileSync(process.execPath, ['node_modules/hardhat/dist/src/cli.js', 'build', '--no-tests', '--quiet'], {
+  cwd: root,
+  stdio: ['ignore', 'ignore', 'inherit'],
+});
 
 const wanted = render();
 if (process.argv.includes('--check')) {

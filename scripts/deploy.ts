@@ -15,9 +15,11 @@ import {
   type Hex,
   http,
   isAddress,
+  type Transport,
   toFunctionSelector,
+  zeroAddress,
 } from 'viem';
-import { mnemonicToAccount, privateKeyToAccount } from 'viem/accounts';
+import { mnemonicToAccount, type PrivateKeyAccount, privateKeyToAccount } from 'viem/accounts';
 import { usdcAbi } from '../contracts/abi.ts';
 import { facetNames, readArtifact } from './artifacts.ts';
 
@@ -35,6 +37,10 @@ export interface NetworkEntry {
   /** The block in which the diamond was created: nothing of it is to be found before. */
   startBlock: number;
   owner: Address;
+  /** Uniswap's Permit2, or its stand-in on a local chain. */
+  permit2: Address;
+  /** The controller that owns the diamond, when one was deployed with it. */
+  timelock?: Address;
   facets: Record<string, Address>;
   tokens: Record<string, TokenEntry>;
 }
@@ -42,37 +48,56 @@ export interface NetworkEntry {
 /** The address book: one entry a chain, keyed by chain id. */
 export type AddressBook = Record<string, NetworkEntry>;
 
-/** What `deploy` needs. */
-export interface DeployOptions {
-  rpcUrl: string;
-  privateKey: Hex;
-  addressBookPath: string;
+/** What is deployed. */
+export interface DeploymentPlan {
   /** Also deploy the USDC-like and the USDT-like token and put them on the allow-list. */
   testTokens: boolean;
   /** Tokens that stand on the chain already and go on the allow-list. */
   allowedTokens?: readonly Address[];
-  /** Owner of the diamond, the deployer when left out. */
+  /** Owner of the diamond, the deployer when left out. With a timelock: who may propose to it. */
   owner?: Address;
   /** May pause deposits, the owner when left out. */
   guardian?: Address;
+  /** Uniswap's Permit2; when left out the canonical one, or a stand-in where that has no code. */
+  permit2?: Address;
+  /** Puts an OpenZeppelin TimelockController with this delay between owner and diamond. */
+  timelockDelaySeconds?: bigint;
   log?: (line: string) => void;
+}
+
+/** What `deploy` needs. */
+export interface DeployOptions extends DeploymentPlan {
+  rpcUrl: string;
+  privateKey: Hex;
+  addressBookPath: string;
 }
 
 const HARDHAT_CHAIN_ID = 31337;
 const HARDHAT_MNEMONIC = 'test test test test test test test test test test test junk';
+const CANONICAL_PERMIT2: Address = '0x000000000022D473030F116dDEE9F6B43aC78BA3';
 
 /** Deploys and writes the address book. @throws Error when a well-known key is used off chain 31337, artifacts are missing, or the chain refuses */
 export async function deploy(options: DeployOptions): Promise<NetworkEntry> {
-  const log = options.log ?? (() => {});
   const account = privateKeyToAccount(options.privateKey);
-  const transport = http(options.rpcUrl);
+  const entry = await deployDiamond(account, http(options.rpcUrl), options);
+  writeEntry(options.addressBookPath, entry);
+  return entry;
+}
+
+/** Deploys over any transport and writes nothing. @throws Error as `deploy` */
+export async function deployDiamond(
+  account: PrivateKeyAccount,
+  transport: Transport,
+  plan: DeploymentPlan,
+): Promise<NetworkEntry> {
+  const log = plan.log ?? (() => {});
   const chainId = await createPublicClient({ transport }).getChainId();
   refuseWellKnownKey(account.address, chainId);
   const chain = defineChain({
     id: chainId,
     name: `chain ${chainId}`,
     nativeCurrency: { name: 'Ether', symbol: 'ETH', decimals: 18 },
-    rpcUrls: { default: { http: [options.rpcUrl] } },
+    rpcUrls: { default: { http: [] } },
   });
   const reader = createPublicClient({ chain, transport, pollingInterval: 100 });
   const wallet = createWalletClient({ account, chain, transport });
@@ -84,19 +109,26 @@ export async function deploy(options: DeployOptions): Promise<NetworkEntry> {
     const receipt = await reader.waitForTransactionReceipt({ hash });
     if (receipt.status !== 'success' || !receipt.contractAddress)
       throw new Error(`deploying ${name} reverted: ${hash}`);
-    log(`${name} ${getAddress(receipt.contractAddress)}`);
-    return { address: getAddress(receipt.contractAddress), blockNumber: receipt.blockNumber };
+    const address = getAddress(receipt.contractAddress);
+    log(`${name} ${address}`);
+    return { address, blockNumber: receipt.blockNumber };
   }
 
   const tokens: Record<string, TokenEntry> = {};
-  const tokenAddresses = [...(options.allowedTokens ?? [])];
-  if (options.testTokens) {
+  const tokenAddresses = [...(plan.allowedTokens ?? [])];
+  if (plan.testTokens) {
     for (const symbol of ['USDC', 'USDT']) tokenAddresses.push((await create(`Test${symbol}`)).address);
   }
   for (const address of tokenAddresses) {
     const symbol = await reader.readContract({ abi: usdcAbi, address, functionName: 'symbol' });
     const decimals = await reader.readContract({ abi: usdcAbi, address, functionName: 'decimals' });
     tokens[symbol] = { address, symbol, decimals };
+  }
+
+  let permit2 = plan.permit2 ?? CANONICAL_PERMIT2;
+  if (!(await reader.getCode({ address: permit2 }))) {
+    if (chainId !== HARDHAT_CHAIN_ID) throw new Error(`there is no Permit2 at ${permit2} on chain ${chainId}`);
+    permit2 = (await create('TestPermit2')).address;
   }
 
   const facets: Record<string, Address> = {};
@@ -106,18 +138,23 @@ export async function deploy(options: DeployOptions): Promise<NetworkEntry> {
     facets[name] = address;
     cuts.push({ facetAddress: address, action: 0, functionSelectors: selectorsOf(name) });
   }
-  const owner = options.owner ?? account.address;
-  const diamond = await create('Diamond', [owner, options.guardian ?? owner, cuts, tokenAddresses]);
-  const entry: NetworkEntry = {
+  const person = plan.owner ?? account.address;
+  const timelock =
+    plan.timelockDelaySeconds === undefined
+      ? undefined
+      : (await create('TimelockController', [plan.timelockDelaySeconds, [person], [person], zeroAddress])).address;
+  const owner = timelock ?? person;
+  const diamond = await create('Diamond', [owner, plan.guardian ?? person, permit2, cuts, tokenAddresses]);
+  return {
     chainId,
     diamond: diamond.address,
     startBlock: Number(diamond.blockNumber),
     owner,
+    permit2,
+    ...(timelock && { timelock }),
     facets,
     tokens,
   };
-  writeEntry(options.addressBookPath, entry);
-  return entry;
 }
 
 /** The selectors of a contract's external functions. */
@@ -161,10 +198,12 @@ const help = `Deploys the escrow diamond and writes the address book. The key co
   --allow ADDRESS       put this token on the allow-list; may be repeated
   --owner ADDRESS       owner of the diamond (default: the deployer)
   --guardian ADDRESS    may pause new deposits (default: the owner)
+  --permit2 ADDRESS     Uniswap's Permit2 (default: its canonical address; a stand-in on chain 31337)
+  --timelock-delay SEC  put an OpenZeppelin TimelockController with this delay between owner and diamond
   --json                print the chain's entry as one JSON object and nothing else
   --help
 
-Compile first: npx hardhat build --build-profile production --no-tests
+Compile first: npx hardhat build --no-tests
 
   DEPLOYER_KEY=0x… node scripts/deploy.ts --rpc-url http://127.0.0.1:8545 --address-book .data/addresses.json --test-tokens
   DEPLOYER_KEY=0x… node scripts/deploy.ts --rpc-url https://… --address-book deployments.json --allow 0x… --owner 0x…`;
@@ -178,6 +217,8 @@ async function main() {
       allow: { type: 'string', multiple: true, default: [] },
       owner: { type: 'string' },
       guardian: { type: 'string' },
+      permit2: { type: 'string' },
+      'timelock-delay': { type: 'string' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -190,6 +231,9 @@ async function main() {
   const rpcUrl = values['rpc-url'];
   const addressBookPath = values['address-book'];
   if (!rpcUrl || !addressBookPath) throw new Error('--rpc-url and --address-book are needed, see --help');
+  const delay = values['timelock-delay'];
+  if (delay !== undefined && !/^\d+$/.test(delay))
+    throw new Error(`--timelock-delay ${delay} is not a number of seconds`);
   const entry = await deploy({
     rpcUrl,
     privateKey: privateKey as Hex,
@@ -198,6 +242,8 @@ async function main() {
     allowedTokens: values.allow.map((text) => asAddress('--allow', text)),
     ...(values.owner !== undefined && { owner: asAddress('--owner', values.owner) }),
     ...(values.guardian !== undefined && { guardian: asAddress('--guardian', values.guardian) }),
+    ...(values.permit2 !== undefined && { permit2: asAddress('--permit2', values.permit2) }),
+    ...(delay !== undefined && { timelockDelaySeconds: BigInt(delay) }),
     ...(!values.json && { log: console.log }),
   });
   if (values.json) console.log(JSON.stringify(entry));

@@ -11,6 +11,9 @@ import {TokenTransfers} from "../libraries/TokenTransfers.sol";
 abstract contract EscrowBase is IEscrow {
     using DealStates for DealState;
 
+    /// The most entries of a batch: ten million gas when every one is the dearest.
+    uint256 internal constant MAX_BATCH = 100;
+
     modifier guarded() {
         Guard.enter();
         _;
@@ -38,9 +41,12 @@ abstract contract EscrowBase is IEscrow {
         }
     }
 
-    /// Reverts unless money is held.
-    function _requireHeld(Status status) internal pure {
-        if (status != Status.Funded && status != Status.Disputed) revert WrongStatus(status, Status.Funded);
+    function _isHeld(Status status) internal pure returns (bool) {
+        return status == Status.Funded || status == Status.Disputed;
+    }
+
+    function _requireBatch(uint256 size) internal pure {
+        if (size == 0 || size > MAX_BATCH) revert BatchSize(size, MAX_BATCH);
     }
 
     /// The fee on `amount` more after `released`: what was taken so far is always floor(fee * released / amount).

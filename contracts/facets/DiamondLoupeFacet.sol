@@ -23,11 +23,11 @@ contract DiamondLoupeFacet is IDiamondLoupe, IERC165 {
 
     /// @inheritdoc IDiamondLoupe
     function facetFunctionSelectors(address facet) public view returns (bytes4[] memory list) {
-        DiamondStorage.Layout storage l = DiamondStorage.store();
-        bytes4[] memory all = l.selectors;
+        DiamondStorage.Layout storage self = DiamondStorage.store();
+        bytes4[] memory all = self.selectors;
         uint256 found;
         for (uint256 i; i < all.length; i++) {
-            if (l.served[all[i]].facet == facet) all[found++] = all[i];
+            if (self.served[all[i]].facet == facet) all[found++] = all[i];
         }
         list = new bytes4[](found);
         for (uint256 i; i < found; i++) list[i] = all[i];
@@ -35,12 +35,12 @@ contract DiamondLoupeFacet is IDiamondLoupe, IERC165 {
 
     /// @inheritdoc IDiamondLoupe
     function facetAddresses() public view returns (address[] memory list) {
-        DiamondStorage.Layout storage l = DiamondStorage.store();
-        bytes4[] memory all = l.selectors;
+        DiamondStorage.Layout storage self = DiamondStorage.store();
+        bytes4[] memory all = self.selectors;
         address[] memory seen = new address[](all.length);
         uint256 found;
         for (uint256 i; i < all.length; i++) {
-            address facet = l.served[all[i]].facet;
+            address facet = self.served[all[i]].facet;
             uint256 j;
             while (j < found && seen[j] != facet) j++;
             if (j == found) seen[found++] = facet;

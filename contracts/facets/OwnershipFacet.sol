@@ -25,9 +25,9 @@ contract OwnershipFacet is IOwnership {
 
     /// @inheritdoc IOwnership
     function acceptOwnership() external {
-        DiamondStorage.Layout storage l = DiamondStorage.store();
-        if (msg.sender != l.pendingOwner) revert NotPendingOwner(msg.sender, l.pendingOwner);
-        delete l.pendingOwner;
+        DiamondStorage.Layout storage self = DiamondStorage.store();
+        if (msg.sender != self.pendingOwner) revert NotPendingOwner(msg.sender, self.pendingOwner);
+        delete self.pendingOwner;
         DiamondStorage.setOwner(msg.sender);
     }
 }

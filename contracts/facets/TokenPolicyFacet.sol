@@ -36,9 +36,9 @@ contract TokenPolicyFacet is ITokenPolicy {
     /// @inheritdoc ITokenPolicy
     function setGuardian(address newGuardian) external {
         DiamondStorage.requireOwner();
-        DiamondStorage.Layout storage l = DiamondStorage.store();
-        emit GuardianChanged(l.guardian, newGuardian);
-        l.guardian = newGuardian;
+        DiamondStorage.Layout storage self = DiamondStorage.store();
+        emit GuardianChanged(self.guardian, newGuardian);
+        self.guardian = newGuardian;
     }
 
     /// @inheritdoc ITokenPolicy
@@ -57,7 +57,7 @@ contract TokenPolicyFacet is ITokenPolicy {
     }
 
     function requireGuardian() private view {
-        DiamondStorage.Layout storage l = DiamondStorage.store();
-        if (msg.sender != l.guardian && msg.sender != l.owner) revert NotGuardian(msg.sender, l.guardian);
+        DiamondStorage.Layout storage self = DiamondStorage.store();
+        if (msg.sender != self.guardian && msg.sender != self.owner) revert NotGuardian(msg.sender, self.guardian);
     }
 }

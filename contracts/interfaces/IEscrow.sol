@@ -81,6 +81,44 @@ interface IEscrow {
     /// @param state The deal's state afterwards.
     event DealCancelled(DealId indexed id, DealState state);
 
+    /// @notice Part of what is held went back to the payer.
+    /// @param state The deal's state afterwards.
+    event Refunded(DealId indexed id, DealState state);
+
+    /// @notice The deadline passed and everything held left towards the payee, as the terms provide.
+    /// @param state The deal's state afterwards.
+    event Claimed(DealId indexed id, DealState state);
+
+    /// @notice The deadline passed and everything held went back to the payer, as the terms provide.
+    /// @param state The deal's state afterwards.
+    event Reclaimed(DealId indexed id, DealState state);
+
+    /// @notice The payee gave back released money out of its own pocket. Afterwards `released + refunded - amount` is
+    /// what was given back so far.
+    /// @param state The deal's state afterwards.
+    event PaymentReturned(DealId indexed id, DealState state);
+
+    /// @notice The deal is frozen but for concessions. Bit 248 of the state tells that the payee opened it.
+    /// @param state The deal's state afterwards.
+    /// @param evidence The hash of what is claimed, or zero.
+    event DisputeOpened(DealId indexed id, DealState state, bytes32 evidence);
+
+    /// @notice Who opened the dispute gave it up: the deal is Funded again.
+    /// @param state The deal's state afterwards.
+    event DisputeWithdrawn(DealId indexed id, DealState state);
+
+    /// @notice The arbiter split what was held.
+    /// @param state The deal's state afterwards.
+    event Resolved(DealId indexed id, DealState state);
+
+    /// @notice Payer and payee split what was held.
+    /// @param state The deal's state afterwards.
+    event DealSettled(DealId indexed id, DealState state);
+
+    /// @notice An entry of a batch was left as it is.
+    /// @param reason The selector of the error that the verb would have reverted with.
+    event Skipped(DealId indexed id, bytes4 reason);
+
     /// @notice A push to `account` failed; the amount waits for `withdraw`. Fees are credited without this event.
     event Credited(address indexed token, address indexed account, uint256 amount);
 
@@ -101,6 +139,20 @@ interface IEscrow {
     error DepositAfterDeadline(uint256 timestamp, uint256 deadline);
     /// @notice The last second for this verb is over.
     error AfterDeadline(uint256 timestamp, uint256 deadline);
+    /// @notice The deadline that this verb waits for is not over yet.
+    error BeforeDeadline(uint256 timestamp, uint256 deadline);
+    /// @notice The terms provide another outcome by default.
+    error WrongOutcome(Outcome actual, Outcome expected);
+    /// @notice The terms name no arbiter.
+    error NoArbiter();
+    /// @notice A relayed deposit needs terms that name the payer.
+    error PayerMissing();
+    /// @notice A cart mixes payers or tokens.
+    error CartMixed(address actual, address expected);
+    /// @notice A batch is empty or too large.
+    error BatchSize(uint256 size, uint256 max);
+    /// @notice The signature is not the signer's.
+    error SignatureInvalid(address signer, bytes32 digest);
     /// @notice The token is not on the allow-list.
     error TokenNotAllowed(address token);
     /// @notice New deposits of the token are paused.
@@ -144,18 +196,157 @@ interface IEscrow {
     /// Emits `Deposited`.
     function deposit(Terms calldata terms) external;
 
+    /// @notice `deposit` after setting the caller's allowance by ERC-2612, for the deal's amount.
+    /// @dev The permit is always the caller's own; one that was used already (front-run) does no harm, because only the
+    /// allowance counts. Reverts if: as `deposit`. Emits `Deposited`.
+    function depositWithPermit(Terms calldata terms, uint256 deadline, uint8 v, bytes32 r, bytes32 s) external;
+
+    /// @notice Opens the deal with the payer's tokens, moved by the payer's ERC-3009 signature. Anyone may relay it.
+    /// @dev The authorization is `ReceiveWithAuthorization` to the diamond with the deal's id as nonce, so it can open
+    /// this deal only. Reverts if: as `deposit`; the terms name no payer; the token refuses the signature.
+    /// Emits `Deposited`.
+    function depositWithAuthorization(
+        Terms calldata terms,
+        uint256 validAfter,
+        uint256 validBefore,
+        uint8 v,
+        bytes32 r,
+        bytes32 s
+    ) external;
+
+    /// @notice The same with a signature of any length, for payers with code (ERC-1271).
+    function depositWithAuthorization(
+        Terms calldata terms,
+        uint256 validAfter,
+        uint256 validBefore,
+        bytes calldata signature
+    ) external;
+
+    /// @notice Opens the deal with the payer's tokens, moved by Permit2. Anyone may relay it.
+    /// @dev The payer signs `PermitWitnessTransferFrom` with the terms as witness (`Terms witness`), so it can open this
+    /// deal only. Sequential nonces are the cheapest: 256 of them share a slot.
+    /// Reverts if: as `deposit`; the terms name no payer; Permit2 refuses the signature. Emits `Deposited`.
+    function depositWithPermit2(
+        Terms calldata terms,
+        uint256 nonce,
+        uint256 deadline,
+        bytes calldata signature
+    ) external;
+
+    /// @notice Opens several deals in one token with one pull from the caller, all or nothing.
+    /// @dev Reverts if: as `deposit`, for any entry; the batch is empty or above `MAX_BATCH`; tokens are mixed.
+    /// Emits `Deposited` for each.
+    function depositMany(Terms[] calldata list) external;
+
+    /// @notice Opens several deals of one payer in one token by one ERC-3009 signature. Anyone may relay it.
+    /// @dev The nonce is the keccak256 of all ids in order. Reverts if: as `depositWithAuthorization`, for any entry; the
+    /// batch is empty or above `MAX_BATCH`; tokens or payers are mixed. Emits `Deposited` for each.
+    function depositManyWithAuthorization(
+        Terms[] calldata list,
+        uint256 validAfter,
+        uint256 validBefore,
+        bytes calldata signature
+    ) external;
+
+    /// @notice Opens several deals of one payer in one token by one Permit2 signature. Anyone may relay it.
+    /// @dev The witness is `Cart(bytes32 deals)`, the keccak256 of all ids in order. Reverts if: as `depositWithPermit2`,
+    /// for any entry; the batch is empty or above `MAX_BATCH`; tokens or payers are mixed. Emits `Deposited` for each.
+    function depositManyWithPermit2(
+        Terms[] calldata list,
+        uint256 nonce,
+        uint256 deadline,
+        bytes calldata signature
+    ) external;
+
     /// @notice Pays everything held to the payee, less the fee that accrues.
-    /// @dev The payer any time while money is held; the operator until `settlementDeadline` while undisputed.
-    /// Reverts if: nothing is held; the caller is neither; the operator is late.
+    /// @dev The payer any time while money is held; the operator (or its delegate) until `settlementDeadline` while
+    /// undisputed. Reverts if: nothing is held; the caller is neither; the operator is late or the deal disputed.
     /// Emits `Released`, and `Credited` when the payee can't be paid.
     function release(Terms calldata terms) external;
 
+    /// @notice Pays `amount` of what is held to the payee, less the fee that accrues on it.
+    /// @param amount In base units, fee included, 1 .. held.
+    /// @dev As `release`. Reverts also if: the amount is zero or above what is held.
+    function releasePart(Terms calldata terms, uint256 amount) external;
+
+    /// @notice Releases each deal that the caller may release and skips the others.
+    /// @dev Reverts if: the batch is empty or above `MAX_BATCH`. Emits `Released` or `Skipped` for each, and `Credited`.
+    function releaseMany(Terms[] calldata list) external;
+
     /// @notice Unfunded: closes the offer or deal for good. Funded: refunds everything held to the payer.
-    /// @dev Unfunded: operator or payee, any time. Funded: the payee any time while money is held; the operator until
-    /// `settlementDeadline` while undisputed.
-    /// Reverts if: nothing is held and the deal was opened or closed before; the caller is neither; the operator is late.
+    /// @dev Unfunded: operator (or its delegate) or payee, any time. Funded: the payee any time while money is held; the
+    /// operator until `settlementDeadline` while undisputed.
+    /// Reverts if: the deal was closed or settled before; the caller is neither; the operator is late or the deal disputed.
     /// Emits `DealCancelled`, and `Credited` when the payer can't be paid.
     function cancelDeal(Terms calldata terms) external;
+
+    /// @notice Cancels each deal that the caller may cancel and skips the others.
+    /// @dev Reverts if: the batch is empty or above `MAX_BATCH`. Emits `DealCancelled` or `Skipped` for each, and
+    /// `Credited`.
+    function cancelMany(Terms[] calldata list) external;
+
+    /// @notice Pays `amount` of what is held back to the payer.
+    /// @param amount In base units, 1 .. held.
+    /// @dev The payee any time while money is held; the operator until `settlementDeadline` while undisputed.
+    /// Reverts if: nothing is held; the caller is neither; the operator is late or the deal disputed; the amount is zero
+    /// or above what is held. Emits `Refunded`, and `Credited` when the payer can't be paid.
+    function refundPart(Terms calldata terms, uint256 amount) external;
+
+    /// @notice Pays everything held to the payee when nobody decided in time and release is the default. Anyone may call.
+    /// @dev After `settlementDeadline`, or after `resolutionDeadline` when disputed.
+    /// Reverts if: nothing is held; the deadline is not over; refund is the default.
+    /// Emits `Claimed`, and `Credited` when the payee can't be paid.
+    function claim(Terms calldata terms) external;
+
+    /// @notice Pays everything held to the payer when nobody decided in time and refund is the default. Anyone may call.
+    /// @dev After `settlementDeadline`, or after `resolutionDeadline` when disputed.
+    /// Reverts if: nothing is held; the deadline is not over; release is the default.
+    /// Emits `Reclaimed`, and `Credited` when the payer can't be paid.
+    function reclaim(Terms calldata terms) external;
+
+    /// @notice Gives released money back, from the payee's own tokens by allowance straight to the payer.
+    /// @param amount In base units, 1 .. released and not given back yet. Fees stay where they are.
+    /// @dev The payee, once the deal is Settled.
+    /// Reverts if: the deal is not Settled; the caller is not the payee; the amount is zero or above what was released
+    /// and not given back; the token refuses. Emits `PaymentReturned`.
+    function returnPayment(Terms calldata terms, uint256 amount) external;
+
+    /// @notice Freezes the deal until the arbiter resolves it.
+    /// @param evidence The hash of what is claimed, or zero.
+    /// @dev Payer or payee, until `settlementDeadline`.
+    /// Reverts if: the deal is not Funded; the terms name no arbiter; the caller is neither; the deadline is over.
+    /// Emits `DisputeOpened`.
+    function openDispute(Terms calldata terms, bytes32 evidence) external;
+
+    /// @notice Gives the dispute up: the deal is Funded again, with its deadlines unchanged.
+    /// @dev Whoever of payer and payee opened it, any time.
+    /// Reverts if: the deal is not Disputed; the caller did not open it. Emits `DisputeWithdrawn`.
+    function withdrawDispute(Terms calldata terms) external;
+
+    /// @notice Splits what is held: `toPayee` (fee included) to the payee, the rest to the payer.
+    /// @param toPayee In base units, 0 .. held.
+    /// @dev The arbiter, until `resolutionDeadline`.
+    /// Reverts if: the deal is not Disputed; the caller is not the arbiter; the deadline is over; the amount is above
+    /// what is held. Emits `Resolved`, and `Credited` for whoever can't be paid.
+    function resolve(Terms calldata terms, uint256 toPayee) external;
+
+    /// @notice Splits what is held as payer and payee agreed, in a dispute or not: `toPayee` (fee included) to the payee,
+    /// the rest to the payer. Anyone may relay the signatures.
+    /// @param toPayee In base units, 0 .. held.
+    /// @param deadline Unix seconds; the last second in which the signatures hold.
+    /// @param payerSignature EIP-712 `Settlement(bytes32 deal,uint256 released,uint256 refunded,uint256 toPayee,
+    /// uint256 toPayer,uint256 deadline)`, released and refunded being what was settled before; ERC-1271 for accounts
+    /// with code. Not looked at when the payer calls.
+    /// @param payeeSignature The same by the payee. Not looked at when the payee calls.
+    /// @dev Reverts if: nothing is held; the deadline is over; the amount is above what is held; a signature is not of
+    /// these numbers, this deal, chain and diamond. Emits `DealSettled`, and `Credited` for whoever can't be paid.
+    function settle(
+        Terms calldata terms,
+        uint256 toPayee,
+        uint256 deadline,
+        bytes calldata payerSignature,
+        bytes calldata payeeSignature
+    ) external;
 
     /// @notice Pays the whole credit of `account` to `account`. Anyone may call.
     /// @dev Reverts if: there is no credit; the token refuses the transfer. Emits `Withdrawn`.
@@ -168,6 +359,9 @@ interface IEscrow {
 
     /// @notice The state of a deal; all zero when it was never opened.
     function getDeal(DealId id) external view returns (Deal memory);
+
+    /// @notice The Permit2 that `depositWithPermit2` trusts.
+    function permit2() external view returns (address);
 
     /// @notice What `withdraw` would pay, in base units.
     function creditOf(address token, address account) external view returns (uint256);

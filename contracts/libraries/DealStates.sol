@@ -26,4 +26,34 @@ library DealStates {
     function status(DealState state) internal pure returns (Status) {
         return Status((DealState.unwrap(state) >> STATUS_SHIFT) & 0xff);
     }
+
+    /// Marks a disputed deal as disputed by the payee.
+    function withPayeeDisputing(DealState state) internal pure returns (DealState) {
+        return DealState.wrap(DealState.unwrap(state) | PAYEE_DISPUTES);
+    }
+
+    /// Whether the payee opened the dispute; otherwise the payer did. Only true or false while Disputed.
+    function payeeDisputes(DealState state) internal pure returns (bool) {
+        return DealState.unwrap(state) & PAYEE_DISPUTES != 0;
+    }
+
+    /// The same with `amount` more released; everything else stays.
+    function addReleased(DealState state, uint256 amount) internal pure returns (DealState) {
+        unchecked {
+            return DealState.wrap(DealState.unwrap(state) + amount); // stays below 2^120, see pack
+        }
+    }
+
+    /// The same with `amount` more refunded; everything else stays.
+    function addRefunded(DealState state, uint256 amount) internal pure returns (DealState) {
+        unchecked {
+            return DealState.wrap(DealState.unwrap(state) + (amount << REFUNDED_SHIFT)); // stays below 2^120, see pack
+        }
+    }
+
+    /// The same amounts in another status, without the dispute flag.
+    function withStatus(DealState state, Status status_) internal pure returns (DealState) {
+        return
+            DealState.wrap((DealState.unwrap(state) & ((1 << STATUS_SHIFT) - 1)) | (uint256(status_) << STATUS_SHIFT));
+    }
 }

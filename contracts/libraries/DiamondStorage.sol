@@ -23,9 +23,9 @@ library DiamondStorage {
     /// keccak256(abi.encode(uint256(keccak256("dealkeep.diamond")) - 1)) & ~bytes32(uint256(0xff))
     bytes32 internal constant SLOT = 0x74bff40b028f3f1689f37dd94728c19a4fd3a0a5d10fc90818cbeaf8e3dc6f00;
 
-    function store() internal pure returns (Layout storage l) {
+    function store() internal pure returns (Layout storage self) {
         assembly ("memory-safe") {
-            l.slot := SLOT
+            self.slot := SLOT
         }
     }
 
@@ -35,9 +35,9 @@ library DiamondStorage {
     }
 
     function setOwner(address newOwner) internal {
-        Layout storage l = store();
-        emit IOwnership.OwnershipTransferred(l.owner, newOwner);
-        l.owner = newOwner;
+        Layout storage self = store();
+        emit IOwnership.OwnershipTransferred(self.owner, newOwner);
+        self.owner = newOwner;
     }
 
     /// Applies cuts to the selector table without emitting anything.
@@ -59,11 +59,11 @@ library DiamondStorage {
     }
 
     function add(bytes4 selector, address facet) internal {
-        Layout storage l = store();
-        address current = l.served[selector].facet;
+        Layout storage self = store();
+        address current = self.served[selector].facet;
         if (current != address(0)) revert IDiamondCut.SelectorTaken(selector, current);
-        l.served[selector] = Served(facet, uint96(l.selectors.length));
-        l.selectors.push(selector);
+        self.served[selector] = Served(facet, uint96(self.selectors.length));
+        self.selectors.push(selector);
     }
 
     function replace(bytes4 selector, address facet) private {
@@ -74,13 +74,13 @@ library DiamondStorage {
 
     /// Fills the gap with the last selector.
     function remove(bytes4 selector) internal {
-        Layout storage l = store();
+        Layout storage self = store();
         uint96 position = requireCuttable(selector).position;
-        bytes4 last = l.selectors[l.selectors.length - 1];
-        l.selectors[position] = last;
-        l.served[last].position = position;
-        l.selectors.pop();
-        delete l.served[selector];
+        bytes4 last = self.selectors[self.selectors.length - 1];
+        self.selectors[position] = last;
+        self.served[last].position = position;
+        self.selectors.pop();
+        delete self.served[selector];
     }
 
     function requireCuttable(bytes4 selector) private view returns (Served storage served) {

@@ -23,9 +23,9 @@ library EscrowStorage {
     uint256 internal constant POLICY_ALLOWED = 1;
     uint256 internal constant POLICY_PAUSED = 2;
 
-    function store() internal pure returns (Layout storage l) {
+    function store() internal pure returns (Layout storage self) {
         assembly ("memory-safe") {
-            l.slot := SLOT
+            self.slot := SLOT
         }
     }
 }

@@ -20,9 +20,9 @@ library TokenPolicies {
     }
 
     function write(address token, uint256 set, uint256 clear) private {
-        EscrowStorage.Layout storage l = EscrowStorage.store();
-        uint256 policy = (l.policies[token] | set) & ~clear;
-        l.policies[token] = policy;
+        EscrowStorage.Layout storage self = EscrowStorage.store();
+        uint256 policy = (self.policies[token] | set) & ~clear;
+        self.policies[token] = policy;
         emit ITokenPolicy.TokenPolicyChanged(
             token,
             policy & EscrowStorage.POLICY_ALLOWED != 0,

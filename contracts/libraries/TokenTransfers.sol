@@ -17,14 +17,20 @@ library TokenTransfers {
     /// Reverts with `PushOutOfGas` when a push failed that had less than the whole cap.
     /// @return ok Whether the token accepted.
     function push(address token, address to, uint256 amount) internal returns (bool ok) {
-        uint256 gasBefore;
+        uint256 gasBefore = gasleft();
+        ok = send(token, to, amount, PUSH_GAS);
+        if (!ok && gasBefore < PUSH_GAS_NEEDED) revert IEscrow.PushOutOfGas(gasBefore, PUSH_GAS_NEEDED);
+    }
+
+    /// Sends `amount`, leaving the token at most `gasCap`.
+    /// @return ok Whether the token accepted.
+    function send(address token, address to, uint256 amount, uint256 gasCap) internal returns (bool ok) {
         assembly ("memory-safe") {
             let m := mload(0x40) // scratch above the free memory pointer
             mstore(m, shl(224, 0xa9059cbb)) // transfer(address,uint256)
             mstore(add(m, 4), to)
             mstore(add(m, 36), amount)
-            gasBefore := gas()
-            ok := call(PUSH_GAS, token, 0, m, 68, 0, 32) // at most one word back, into scratch space
+            ok := call(gasCap, token, 0, m, 68, 0, 32) // at most one word back, into scratch space
             switch returndatasize()
             case 0 {
                 ok := and(ok, iszero(iszero(extcodesize(token)))) // nothing returned: fine if there is a token at all
@@ -33,7 +39,6 @@ library TokenTransfers {
                 ok := and(ok, and(gt(returndatasize(), 31), eq(mload(0), 1))) // otherwise exactly true
             }
         }
-        if (!ok && gasBefore < PUSH_GAS_NEEDED) revert IEscrow.PushOutOfGas(gasBefore, PUSH_GAS_NEEDED);
     }
 
     /// Takes `amount` from `from` by allowance.
