@@ -1,4 +1,5 @@
 // Mounts the surfaces, their OpenAPI documents and the reference page. Reads no environment and opens no port.
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -64,7 +65,9 @@ export function createApp(services: Services) {
   }
 
   const stripWidgetPath = (path: string) => path.slice(WIDGET_PATH.length);
-  app.get(`${WIDGET_PATH}/*`, serveStatic({ root: widgetFolder, rewriteRequestPath: stripWidgetPath }));
+  if (existsSync(widgetFolder)) {
+    app.get(`${WIDGET_PATH}/*`, serveStatic({ root: widgetFolder, rewriteRequestPath: stripWidgetPath }));
+  }
 
   app.get('/healthz', (c) => c.json({ status: 'ok' }));
   app.get('/readyz', async (c) => {

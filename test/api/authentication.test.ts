@@ -48,7 +48,10 @@ async function wrongTokens(): Promise<Record<string, string | null>> {
   return {
     none: null,
     malformed: 'not-a-token',
-    'with a secret of our own': await claims().setProtectedHeader(header).setExpirationTime('1h').sign(new Uint8Array(32)),
+    'with a secret of our own': await claims()
+      .setProtectedHeader(header)
+      .setExpirationTime('1h')
+      .sign(new Uint8Array(32)),
     'alg none': `${unsigned.map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.')}.`,
     'of another installation': await new Tokens('22'.repeat(32)).issueIntegrationToken(market.integrationId),
     'for a widget': (await market.createPayment()).access_token,

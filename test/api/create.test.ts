@@ -85,14 +85,14 @@ describe('POST /api/v1/payments', () => {
   });
 
   test.each([
-    ['1e1', 10, '10000000'],
-    ['10.000000', 10, '10000000'],
-    ['0.1', 0.1, '100000'],
-    ['12345678901234567.123456', 12345678901234567.123456, '12345678901234567123456'],
-  ])('201: paid_price %s is read digit by digit', async (text, float, units) => {
+    ['1e1', '10000000'],
+    ['10.000000', '10000000'],
+    ['0.1', '100000'],
+    ['12345678901234567.123456', '12345678901234567123456'],
+  ])('201: paid_price %s is read digit by digit', async (text, units) => {
     const { status, json } = await market.post('/payments', rawBody('paid_price', text));
     expect(status).toBe(201);
-    expect(json).toMatchObject({ paid_price: float, paid_price_units: units });
+    expect(json).toMatchObject({ paid_price: Number(text), paid_price_units: units });
   });
 
   test.each([

@@ -37,7 +37,10 @@ describe('GET /api/v1/payments', () => {
     const shop = await openMarketplace();
     const ids: string[] = [];
     for (let index = 0; index < 3; index += 1) ids.unshift((await shop.createPayment()).id);
-    const subscription = await shop.createPayment({ payment_group: 'listing_or_subscription', wallet_id: shop.walletId });
+    const subscription = await shop.createPayment({
+      payment_group: 'listing_or_subscription',
+      wallet_id: shop.walletId,
+    });
     const page = await shop.get(`/payments?node_id=${shop.nodeId}&page=2&per_page=2`);
     expect(page.json).toMatchObject({ page: 2, per_page: 2, total: 4 });
     expect(page.json.items.map((item: { id: string }) => item.id)).toEqual(ids.slice(1));
@@ -70,7 +73,11 @@ describe('GET /api/v1/payments/{id}/logs', () => {
     const { status, json } = await market.get(`/payments/${payment.id}/logs?per_page=1`);
     expect(status).toBe(200);
     expect(json).toMatchObject({ page: 1, per_page: 1, total: 2 });
-    expect(json.items[0]).toMatchObject({ event_type: 'payment.awaiting_deposit', actor_type: 'system', actor_id: null });
+    expect(json.items[0]).toMatchObject({
+      event_type: 'payment.awaiting_deposit',
+      actor_type: 'system',
+      actor_id: null,
+    });
     const second = await market.get(`/payments/${payment.id}/logs?per_page=1&page=2`);
     expect(second.json.items[0]).toMatchObject({
       event_type: 'payment.created',

@@ -1,0 +1,269 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { zeroAddress } from 'viem';
+import { beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
+import { escrowAbi } from '../../contracts/abi.ts';
+import { dealId, type Terms } from '../../contracts/terms.ts';
+import { createBuyer, mineBlocks, termsOf } from './buyer.ts';
+import { type Json, type Marketplace, openMarketplace, testMarketplace } from './marketplace.ts';
+
+let market: Marketplace;
+beforeAll(async () => {
+  market = await openMarketplace();
+});
+
+async function events(shop: Marketplace, paymentId: string): Promise<string[]> {
+  const { json } = await shop.get(`/payments/${paymentId}/logs?per_page=100`);
+  return json.items.map((item: Json) => item.event_type).reverse();
+}
+
+/** A funded payment and its buyer. */
+async function fund(shop: Marketplace, fields: Record<string, unknown> = {}) {
+  const { payment, widget } = await shop.payable(fields);
+  const buyer = await createBuyer();
+  const before = await buyer.balance();
+  await buyer.deposit(termsOf(widget));
+  const funded = await shop.untilStatus(payment.id, 'funded');
+  return { payment: funded, widget, buyer, before };
+}
+
+describe('a payment on chain', () => {
+  test('deposit → funded → release → the payee has exactly the amount less the fee', async () => {
+    const { payment, widget, buyer } = await fund(market, { paid_price: 10.000001 });
+    const terms = { ...termsOf(widget), payer: buyer.address };
+    expect(payment.deal).toMatchObject({
+      hash: dealId(terms, 31337, market.diamond),
+      offer_hash: widget.offer_hash,
+      payer: buyer.address.toLowerCase(),
+    });
+    expect(payment.transaction_hash).toMatch(/^0x[0-9a-f]{64}$/);
+    const { status, json } = await market.post(`/payments/${payment.id}/release`);
+    expect([status, json.status, json.operation.verb]).toEqual([202, 'accepted', 'release']);
+    const released = await market.untilStatus(payment.id, 'released');
+    expect(released.deal).toMatchObject({ released_units: '10000001', refunded_units: '0' });
+    const paid = await buyer.balance(market.payee);
+    expect(paid).toBe(10_000_001n - 100_000n);
+    const again = await market.post(`/payments/${payment.id}/release`);
+    expect([again.status, again.json.operation.id]).toEqual([202, json.operation.id]);
+    expect(await events(market, payment.id)).toEqual([
+      'payment.created',
+      'payment.awaiting_deposit',
+      'payment.funded',
+      'operation.release.requested',
+      'operation.release.done',
+      'payment.released',
+    ]);
+    const { json: cancel } = await market.post(`/payments/${payment.id}/cancel`);
+    expect(cancel.code).toBe('illegal_transition');
+  });
+
+  test('deposit → funded → cancel → the payer has everything back', async () => {
+    const { payment, buyer, before } = await fund(market);
+    expect(await buyer.balance()).toBe(before - 25_500_000n);
+    const [first, second] = await Promise.all([
+      market.post(`/payments/${payment.id}/cancel`),
+      market.post(`/payments/${payment.id}/cancel`),
+    ]);
+    expect([first.status, second.status]).toEqual([202, 202]);
+    expect(second.json.operation.id).toBe(first.json.operation.id);
+    const refunded = await market.untilStatus(payment.id, 'refunded');
+    expect(refunded.deal.refunded_units).toBe('25500000');
+    expect(await buyer.balance()).toBe(before);
+    const third = await market.post(`/payments/${payment.id}/cancel`);
+    expect([third.status, third.json.operation]).toMatchObject([202, { id: first.json.operation.id, status: 'done' }]);
+  });
+
+  test('cancelled before any call data was handed out: nothing is sent, and none is handed out afterwards', async () => {
+    const payment = await market.createPayment();
+    await market.untilStatus(payment.id, 'awaiting_deposit');
+    const { json } = await market.post(`/payments/${payment.id}/cancel`);
+    expect(json.operation.status).toBe('done');
+    const { json: widget } = await market.get(`/widget/payments/${payment.id}`, payment.access_token);
+    expect(widget).toMatchObject({ status: 'cancelled', contract: null });
+  });
+
+  test('cancelled before the deposit: call data is withdrawn, and a forced deposit reverts with nothing moved', async () => {
+    const { payment, widget } = await market.payable();
+    const buyer = await createBuyer();
+    const before = await buyer.balance();
+    await market.post(`/payments/${payment.id}/cancel`);
+    const withdrawn = await market.get(`/widget/payments/${payment.id}`, payment.access_token);
+    expect(withdrawn.json.contract).toBeNull();
+    await market.untilStatus(payment.id, 'cancelled');
+    await expect(buyer.deposit(termsOf(widget))).rejects.toThrow(`OfferClosed(bytes32 offer)`);
+    expect(await buyer.balance()).toBe(before);
+  });
+
+  test('the buyer releases without the platform', async () => {
+    const { payment, widget, buyer } = await fund(market);
+    const terms = { ...termsOf(widget), payer: buyer.address };
+    const call = { address: market.diamond, abi: escrowAbi, functionName: 'release', args: [terms] } as const;
+    await buyer.mined(await buyer.client.writeContract(call));
+    await market.untilStatus(payment.id, 'released');
+  });
+
+  test('a second deposit by the same buyer reverts', async () => {
+    const { widget, buyer, before } = await fund(market);
+    await expect(buyer.deposit(termsOf(widget))).rejects.toThrow('WrongStatus(uint8 actual, uint8 expected)');
+    expect(await buyer.balance()).toBe(before - 25_500_000n);
+  });
+
+  test("a second buyer's deposit is a duplicate: it moves nothing and goes back by itself", async () => {
+    const { payment, widget } = await fund(market);
+    const second = await createBuyer();
+    const before = await second.balance();
+    await second.deposit(termsOf(widget));
+    await expect.poll(() => second.balance(), { timeout: 20_000 }).toBe(before);
+    const now = (await market.get(`/payments/${payment.id}`)).json;
+    expect(now).toMatchObject({ status: 'funded', deal: { payer: payment.deal.payer } });
+    expect(await events(market, payment.id)).toContain('deal.duplicate');
+    const { json } = await market.get(`/unmatched-deals?node_id=${market.nodeId}`);
+    expect(json.items).toContainEqual(expect.objectContaining({ kind: 'duplicate', payment_id: payment.id }));
+  });
+
+  test('confirming until the network’s confirmations are there; no release before', async () => {
+    const shop = await testMarketplace({ confirmations: 3 });
+    const { payment, widget } = await shop.payable();
+    const buyer = await createBuyer();
+    await buyer.deposit(termsOf(widget));
+    await shop.untilStatus(payment.id, 'confirming');
+    const refused = await shop.post(`/payments/${payment.id}/release`);
+    expect([refused.status, refused.json.code]).toEqual([409, 'illegal_transition']);
+    await mineBlocks(2);
+    await shop.untilStatus(payment.id, 'funded');
+  });
+});
+
+describe('a deposit with other terms', () => {
+  const changes: [string, (terms: Terms, shop: Marketplace) => Partial<Terms>][] = [
+    ['salt', ({ ref }) => ({ ref: ref + 1n })],
+    ['number', ({ ref }) => ({ ref: ref + (1n << 250n) })],
+    ['operator', (_terms, shop) => ({ operator: shop.stranger })],
+    ['payee', (_terms, shop) => ({ payee: shop.stranger })],
+    ['token', (_terms, shop) => ({ token: shop.tokens.USDT })],
+    ['amount', ({ amount }) => ({ amount: amount - 1n })],
+    ['fee', ({ fee }) => ({ fee: fee - 1n })],
+    ['feeRecipient', (_terms, shop) => ({ feeRecipient: shop.stranger })],
+    ['arbiter', (_terms, shop) => ({ arbiter: shop.stranger })],
+    ['depositDeadline', ({ depositDeadline }) => ({ depositDeadline: depositDeadline + 1n })],
+    ['settlementDeadline', ({ settlementDeadline }) => ({ settlementDeadline: settlementDeadline + 1n })],
+    ['resolutionDeadline', ({ resolutionDeadline }) => ({ resolutionDeadline: resolutionDeadline + 1n })],
+    ['defaultOutcome', () => ({ defaultOutcome: 1 })],
+  ];
+
+  test.each(changes)('%s: unmatched, the payment unmoved, and the true deposit still counts', async (field, change) => {
+    const shop = await testMarketplace();
+    const { payment, widget } = await shop.payable();
+    const terms = termsOf(widget);
+    const buyer = await createBuyer(field === 'token' ? { token: shop.tokens.USDT } : {});
+    const altered = { ...terms, ...change(terms, shop) };
+    await buyer.deposit(altered);
+    const id = dealId({ ...altered, payer: buyer.address }, 31337, shop.diamond);
+    // Under a number that no payment has, a deal belongs to no node either.
+    const of = field === 'number' ? { nodeId: null, paymentId: null } : { nodeId: shop.nodeId, paymentId: payment.id };
+    await expect
+      .poll(async () => await shop.sql`select * from stray_deal where deal_id = ${id}`, { timeout: 20_000 })
+      .toMatchObject([{ kind: 'unmatched', ...of }]);
+    expect((await shop.get(`/payments/${payment.id}`)).json).toMatchObject({
+      status: 'awaiting_deposit',
+      transaction_hash: null,
+    });
+    await (await createBuyer()).deposit(terms);
+    await shop.untilStatus(payment.id, 'funded');
+  });
+
+  test('payer fixed to the depositor: the same deal, funded', async () => {
+    const { payment, widget } = await market.payable();
+    const buyer = await createBuyer();
+    const terms = termsOf(widget);
+    expect(terms.payer).toBe(zeroAddress);
+    await buyer.deposit({ ...terms, payer: buyer.address });
+    await market.untilStatus(payment.id, 'funded');
+  });
+
+  test('an unmatched deal that names our operator can be sent back', async () => {
+    const shop = await testMarketplace();
+    const { widget } = await shop.payable();
+    const terms = termsOf(widget);
+    const buyer = await createBuyer();
+    const before = await buyer.balance();
+    await buyer.deposit({ ...terms, amount: terms.amount + 5n });
+    const unmatched = async () => (await shop.get(`/unmatched-deals?node_id=${shop.nodeId}`)).json.items;
+    await expect.poll(unmatched, { timeout: 20_000 }).toHaveLength(1);
+    const [deal] = await unmatched();
+    const path = `/unmatched-deals/${shop.networkId}/${deal.deal_hash}/refund`;
+    const first = await shop.post(path);
+    expect(first.status).toBe(202);
+    expect((await shop.post(path)).json.operation_id).toBe(first.json.operation_id);
+    await expect.poll(() => buyer.balance(), { timeout: 20_000 }).toBe(before);
+  });
+});
+
+/** Stands before the chain's node; closed, it answers like a node that is down. */
+async function rpcDoor() {
+  const { rpcUrl } = inject('stack');
+  const door = { open: true, url: '' };
+  const server = createServer(async (request, response) => {
+    if (!door.open) {
+      request.socket.destroy();
+      return;
+    }
+    const body = await new Response(request as unknown as ReadableStream).text();
+    const answer = await fetch(rpcUrl, { method: 'POST', body, headers: { 'Content-Type': 'application/json' } });
+    response.writeHead(answer.status, { 'Content-Type': 'application/json' }).end(await answer.text());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  door.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return door;
+}
+
+describe('POST /api/v1/payments/{id}/retry-send', () => {
+  test('a payment created while the RPC is down stays pending, and is paid after it returns and retry-send', async () => {
+    const door = await rpcDoor();
+    const shop = await testMarketplace({ rpcUrl: door.url });
+    door.open = false;
+    const payment = await shop.createPayment();
+    await expect.poll(() => events(shop, payment.id), { timeout: 20_000 }).toContain('payment.send_failed');
+    expect((await shop.get(`/payments/${payment.id}`)).json.status).toBe('pending');
+    door.open = true;
+    const retried = await shop.post(`/payments/${payment.id}/retry-send`);
+    expect(retried.status).toBe(200);
+    expect(retried.json).toMatchObject({ id: payment.id, status: 'pending', retry_count: 1 });
+    await shop.untilStatus(payment.id, 'awaiting_deposit');
+    const { json: widget } = await shop.get(`/widget/payments/${payment.id}`, payment.access_token);
+    await (await createBuyer()).deposit(termsOf(widget));
+    await shop.untilStatus(payment.id, 'funded');
+  });
+
+  test('with retry, it is tried again by itself', async () => {
+    const door = await rpcDoor();
+    const shop = await testMarketplace({ rpcUrl: door.url });
+    door.open = false;
+    const payment = await shop.createPayment({ retry: true, retry_count: 3 });
+    await expect.poll(() => events(shop, payment.id), { timeout: 20_000 }).toContain('payment.send_failed');
+    door.open = true;
+    await shop.untilStatus(payment.id, 'awaiting_deposit');
+  });
+
+  test('400: not pending', async () => {
+    const { payment } = await market.payable();
+    const { status, json } = await market.post(`/payments/${payment.id}/retry-send`);
+    expect([status, json.code]).toEqual([400, 'not_retryable']);
+  });
+});
+
+describe('expiry', () => {
+  test('a payment whose deposit deadline passed on chain is expired; a deposit reverts with both times', async () => {
+    const { payment, widget } = await market.payable({ expires_at: new Date(Date.now() + 2_000).toISOString() });
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    await mineBlocks(1);
+    await market.untilStatus(payment.id, 'expired');
+    const buyer = await createBuyer();
+    await expect(buyer.deposit(termsOf(widget))).rejects.toThrow(
+      'DepositAfterDeadline(uint256 timestamp, uint256 deadline)',
+    );
+    const { json } = await market.get(`/widget/payments/${payment.id}`, payment.access_token);
+    expect(json).toMatchObject({ status: 'expired', contract: null });
+  });
+});
