@@ -7,6 +7,7 @@ import { consumeCreation, consumeOperation } from './core/consumer.ts';
 import type { Sql } from './core/db.ts';
 import { listNetworks } from './core/platform.ts';
 import { startQueue } from './core/queue.ts';
+import type { NetworkRow } from './core/schema.ts';
 import { settleNetwork } from './core/settle.ts';
 import { Submitter } from './core/submitter.ts';
 
@@ -43,36 +44,39 @@ export async function startWorker(services: {
   };
 }
 
+/** Settles every network again and again, each on its own: one that does not answer holds up no other. */
 function settleForever(sql: Sql, chain: Chain, log: Logger): { stop(): Promise<void> } {
+  const passes = new Map<string, Promise<void>>();
+  const failing = new Set<string>();
   let stopped = false;
-  let wake = () => {};
-  const loop = (async () => {
-    while (!stopped) {
-      const settled = await settleAll(sql, chain, log);
-      if (settled > 0 || stopped) continue;
-      await new Promise<void>((resolve) => {
-        wake = resolve;
-        setTimeout(resolve, SETTLE_INTERVAL_MS);
-      });
+
+  async function settleUntilDone(network: NetworkRow): Promise<void> {
+    try {
+      while (!stopped && (await settleNetwork(sql, chain, network)) > 0);
+      if (failing.delete(network.id)) log.info({ network: network.name }, 'settling works again');
+    } catch (err) {
+      // Said once, not at every pass.
+      if (!failing.has(network.id)) log.warn({ network: network.name, err }, 'settling fails; every pass tries again');
+      failing.add(network.id);
+    } finally {
+      passes.delete(network.id);
     }
-  })();
+  }
+
+  async function startPasses(): Promise<void> {
+    for (const network of await listNetworks(sql)) {
+      if (!stopped && !passes.has(network.id)) passes.set(network.id, settleUntilDone(network));
+    }
+  }
+
+  const timer = setInterval(() => {
+    startPasses().catch((err) => log.warn({ err }, 'the networks cannot be read'));
+  }, SETTLE_INTERVAL_MS);
   return {
     async stop() {
       stopped = true;
-      wake();
-      await loop;
+      clearInterval(timer);
+      await Promise.all(passes.values());
     },
   };
-}
-
-async function settleAll(sql: Sql, chain: Chain, log: Logger): Promise<number> {
-  let settled = 0;
-  for (const network of await listNetworks(sql).catch(() => [])) {
-    try {
-      settled += await settleNetwork(sql, chain, network);
-    } catch (err) {
-      log.warn({ network: network.name, err }, 'settling a network failed; the next pass tries again');
-    }
-  }
-  return settled;
 }

@@ -104,7 +104,7 @@ export function reasonOf(error: unknown): string {
   if (reverted instanceof ContractFunctionRevertedError && reverted.data) {
     return `${reverted.data.errorName}(${(reverted.data.args ?? []).join(', ')})`;
   }
-  return revertText(revertData(error)) ?? error.shortMessage.split('\n')[0] ?? 'unexpected answer';
+  return revertText(revertData(error)) ?? error.shortMessage.split('\n')[0]?.replace(/\.$/, '') ?? 'unexpected answer';
 }
 
 /** The revert data of a failed call or estimate, if a contract gave any. */

@@ -2,6 +2,7 @@
 // It is never trusted early: a fact counts once its block is at or below the safe block that the caller names.
 import type { Address, Hex } from 'viem';
 import { isMissingRelation, type Sql, type Transaction } from './db.ts';
+import type { DealEvent } from './ledger.ts';
 import type { ChainStatus, NetworkRow } from './schema.ts';
 
 /** What the chain says of one payment's deal: the columns of our deal row that follow from the mirror. */
@@ -116,6 +117,31 @@ function mirrorPosition(sql: Sql | Transaction, network: NetworkRow) {
     from chain._ponder_checkpoint p
     where p.chain_id = ${network.eip155Id}
       and (select value ->> 'is_ready' from chain._ponder_meta where key = 'app') = '1'`;
+}
+
+/** A deal's confirmed events in the chain's order, as the ledger takes them. */
+export async function readEvents(
+  sql: Sql | Transaction,
+  network: NetworkRow,
+  safe: SafeBlock,
+  dealId: Hex,
+): Promise<DealEvent[]> {
+  const rows = await sql<
+    { name: string; released: bigint; refunded: bigint; source: string; blockTimestamp: bigint }[]
+  >`
+    select name, released, refunded, block_timestamp,
+      concat_ws(':', chain_id, block_hash, transaction_hash, log_index) as source
+    from chain.deal_event
+    where chain_id = ${network.eip155Id} and diamond = ${network.diamondAddress} and deal_id = ${dealId}
+      and block_number <= ${safe.number}
+    order by block_number, log_index`;
+  return rows.map(({ name, released, refunded, source, blockTimestamp }) => ({
+    source,
+    name,
+    releasedUnits: released,
+    refundedUnits: refunded,
+    effectiveAt: new Date(Number(blockTimestamp) * 1000),
+  }));
 }
 
 /** Confirmed deals that fund no payment and are not recorded yet: a second deal for an offer of ours, or other terms under our number or operator. */

@@ -1,11 +1,20 @@
 // Owns the settle step: what the mirror says of deals, confirmed, moves payments. It compares states and keeps no cursor, so
 // it may run twice, at once, or after any outage. Only a deal under the hash of our frozen terms moves a payment.
-import type { Hex } from 'viem';
+import { type Hex, zeroAddress } from 'viem';
 import { lockPayment, restate } from './actions.ts';
 import type { Chain } from './chain.ts';
 import { columns, type Sql, type Transaction, transact } from './db.ts';
+import { postDealEvents } from './ledger.ts';
 import { writeLog } from './log.ts';
-import { type DealFacts, readFacts, readStrays, type SafeBlock, type StrayFacts, whenMirrored } from './mirror.ts';
+import {
+  type DealFacts,
+  readEvents,
+  readFacts,
+  readStrays,
+  type SafeBlock,
+  type StrayFacts,
+  whenMirrored,
+} from './mirror.ts';
 import { latestOperation } from './operations.ts';
 import type { ChainFact, DealRow, NetworkRow } from './schema.ts';
 import { refundStray } from './strays.ts';
@@ -47,6 +56,18 @@ async function settlePayment(
     await tx`
       update payment set transaction_hash = ${facts.depositTransaction}, updated_at = now()
       where node_id = ${key.nodeId} and id = ${key.paymentId}`;
+    await postDealEvents(
+      tx,
+      {
+        ...key,
+        currencyId: payment.currencyId,
+        payer: payer ?? deal.payer ?? zeroAddress,
+        payee: deal.payee,
+        feeRecipient: deal.feeRecipient,
+      },
+      deal,
+      dealId ? await readEvents(tx, network, safe, dealId) : [],
+    );
     if (payment.cancelRequestedAt && dealId) await forgetOvertakenCancel(tx, key, deal);
     await restate(tx, key, {
       message: describe(facts),

@@ -1,5 +1,6 @@
 // The payments surface (spec/004-payments.json) under /api/v1, with its OpenAPI 3.1 document.
 import { createRouter, type Services } from '../http.ts';
+import { accountRoutes } from './accounts.ts';
 import { loginRoutes } from './login.ts';
 import { paymentRoutes } from './payments.ts';
 import { unmatchedRoutes } from './unmatched.ts';
@@ -12,6 +13,7 @@ export function paymentsSurface(services: Services) {
   router.route('/', paymentRoutes(services));
   router.route('/', widgetRoutes(services));
   router.route('/', unmatchedRoutes(services));
+  router.route('/', accountRoutes(services));
   router.openAPIRegistry.registerComponent('securitySchemes', 'integration', {
     type: 'http',
     scheme: 'bearer',

@@ -27,6 +27,20 @@ async function fund(shop: Marketplace, fields: Record<string, unknown> = {}) {
   return { payment: funded, widget, buyer, before };
 }
 
+/** The ledger's balances that a payment moved; payee and fee recipient are the shop's, whom others have paid too. */
+async function balances(shop: Marketplace, { payment, buyer }: { payment: string; buyer: string }) {
+  const balance = async (type: string, owner: string) => {
+    const { json } = await shop.get(`/accounts?node_id=${shop.nodeId}&type=${type}&owner=${owner}`);
+    return json.items[0]?.balance_units;
+  };
+  return {
+    payer: await balance('payer', buyer),
+    escrow: await balance('escrow', payment),
+    payee: await balance('payee', shop.payee),
+    fee: await balance('fee', inject('stack').feeRecipient),
+  };
+}
+
 describe('a payment on chain', () => {
   test('deposit → funded → release → the payee has exactly the amount less the fee', async () => {
     const { payment, widget, buyer } = await fund(market, { paid_price: 10.000001 });
@@ -43,6 +57,12 @@ describe('a payment on chain', () => {
     expect(released.deal).toMatchObject({ released_units: '10000001', refunded_units: '0' });
     const paid = await buyer.balance(market.payee);
     expect(paid).toBe(10_000_001n - 100_000n);
+    expect(await balances(market, { payment: payment.id, buyer: buyer.address })).toEqual({
+      payer: '-10000001',
+      escrow: '0',
+      payee: '9900001',
+      fee: '100000',
+    });
     const again = await market.post(`/payments/${payment.id}/release`);
     expect([again.status, again.json.operation.id]).toEqual([202, json.operation.id]);
     expect(await events(market, payment.id)).toEqual([

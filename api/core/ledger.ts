@@ -1,0 +1,188 @@
+// Owns the ledger: double entries of what each event on chain did with a deal's money. An entry is keyed by its event and
+// never changed; one whose event is on the chain no more is taken back by a reversing entry.
+import { v7 as uuidv7 } from 'uuid';
+import { feeAt } from '../../contracts/terms.ts';
+import { columns, type Sql, type Transaction } from './db.ts';
+
+/** escrow: held for one payment · payer: paid in by a wallet, at most zero · payee: paid to a wallet · fee: earned. */
+export type AccountType = 'payer' | 'escrow' | 'payee' | 'fee';
+
+/** Amounts by account type, in base units; they sum to zero. */
+export type Balances = Record<AccountType, bigint>;
+
+/** A deal's money: what its terms say and what left it. */
+export type DealMoney = { amountUnits: bigint; feeUnits: bigint; releasedUnits: bigint; refundedUnits: bigint };
+
+/** Where a deal's money is, once deposited. Given back by the payee is what was refunded beyond what was held. */
+export function balancesOf({ amountUnits, feeUnits, releasedUnits, refundedUnits }: DealMoney): Balances {
+  const fee = feeAt({ fee: feeUnits, amount: amountUnits }, releasedUnits);
+  const paidOut = releasedUnits + refundedUnits;
+  const returned = paidOut > amountUnits ? paidOut - amountUnits : 0n;
+  return {
+    payer: refundedUnits - amountUnits,
+    escrow: amountUnits - (paidOut - returned),
+    payee: releasedUnits - fee - returned,
+    fee,
+  };
+}
+
+/** A confirmed event of a deal, with the state that it left behind. */
+export type DealEvent = {
+  /** Names the event and the block that holds it. */
+  source: string;
+  name: string;
+  releasedUnits: bigint;
+  refundedUnits: bigint;
+  effectiveAt: Date;
+};
+
+/** Whose accounts a deal's money moves between. */
+export type DealParties = {
+  nodeId: string;
+  paymentId: string;
+  currencyId: string;
+  payer: string;
+  payee: string;
+  feeRecipient: string;
+};
+
+type EntryRow = { id: string; source: string };
+
+/**
+ * Brings a payment's entries to exactly these events, in the chain's order: events that are new are posted, entries whose
+ * event is gone are reversed. Doing it again changes nothing.
+ */
+export async function postDealEvents(
+  tx: Transaction,
+  parties: DealParties,
+  terms: Pick<DealMoney, 'amountUnits' | 'feeUnits'>,
+  events: readonly DealEvent[],
+): Promise<void> {
+  const { nodeId, paymentId } = parties;
+  const standing = await tx<EntryRow[]>`
+    select id, source from ledger_entry e where node_id = ${nodeId} and payment_id = ${paymentId} and reverses is null
+      and not exists (select 1 from ledger_entry r where r.node_id = e.node_id and r.reverses = e.id)
+    order by id`;
+  const wanted = new Set(events.map((event) => event.source));
+  for (const entry of standing.filter(({ source }) => !wanted.has(source)).reverse()) {
+    await reverseEntry(tx, parties, entry);
+  }
+  const posted = new Set(standing.map((entry) => entry.source));
+  let before: Balances = { payer: 0n, escrow: 0n, payee: 0n, fee: 0n };
+  for (const event of events) {
+    const after = balancesOf({ ...terms, ...event });
+    if (!posted.has(event.source)) await postEntry(tx, parties, event, before, after);
+    before = after;
+  }
+}
+
+async function postEntry(
+  tx: Transaction,
+  parties: DealParties,
+  event: DealEvent,
+  before: Balances,
+  after: Balances,
+): Promise<void> {
+  const { nodeId, paymentId, currencyId } = parties;
+  const entryId = uuidv7();
+  const { source, name, effectiveAt } = event;
+  await tx`
+    insert into ledger_entry (node_id, id, payment_id, source, occurrence, name, effective_at)
+    select ${nodeId}, ${entryId}, ${paymentId}, ${source}, count(*) + 1, ${name}, ${effectiveAt}
+    from ledger_entry where node_id = ${nodeId} and source = ${source}`;
+  for (const type of ['payer', 'escrow', 'payee', 'fee'] as const) {
+    const amountUnits = after[type] - before[type];
+    if (amountUnits === 0n) continue;
+    const accountId = await openAccount(tx, parties, type);
+    await tx`insert into ledger_posting ${tx(columns({ nodeId, entryId, accountId, currencyId, amountUnits }))}`;
+  }
+}
+
+async function reverseEntry(tx: Transaction, { nodeId, paymentId }: DealParties, entry: EntryRow): Promise<void> {
+  const id = uuidv7();
+  await tx`
+    insert into ledger_entry (node_id, id, payment_id, source, occurrence, name, reverses, effective_at)
+    select node_id, ${id}, ${paymentId}, ${`reversal of ${entry.id}`}, 1, name, id, effective_at
+    from ledger_entry where node_id = ${nodeId} and id = ${entry.id}`;
+  await tx`
+    insert into ledger_posting (node_id, entry_id, account_id, currency_id, amount_units)
+    select node_id, ${id}, account_id, currency_id, -amount_units
+    from ledger_posting where node_id = ${nodeId} and entry_id = ${entry.id}`;
+}
+
+async function openAccount(tx: Transaction, parties: DealParties, type: AccountType): Promise<string> {
+  const { nodeId, currencyId } = parties;
+  const owners = { payer: parties.payer, escrow: parties.paymentId, payee: parties.payee, fee: parties.feeRecipient };
+  const owner = owners[type];
+  const [account] = await tx<{ id: string }[]>`
+    insert into ledger_account ${tx({ nodeId, id: uuidv7(), type, owner, currencyId })}
+    on conflict (node_id, type, owner, currency_id) do update set owner = excluded.owner returning id`;
+  if (!account) throw new Error('The account was not opened.');
+  return account.id;
+}
+
+/** An account and its balance in base units. */
+export type AccountRow = {
+  nodeId: string;
+  id: string;
+  type: AccountType;
+  owner: string;
+  currencyId: string;
+  balanceUnits: bigint;
+};
+
+/** A node's accounts with their balances, of what took effect by `asOf` (default: everything), oldest first. */
+export async function listAccounts(
+  sql: Sql,
+  filter: { nodeId: string; type?: AccountType | undefined; owner?: string | undefined; asOf?: Date | undefined },
+  { page, perPage }: { page: number; perPage: number },
+): Promise<{ rows: AccountRow[]; total: number }> {
+  const where = sql`
+    a.node_id = ${filter.nodeId}
+    ${filter.type ? sql`and a.type = ${filter.type}` : sql``}
+    ${filter.owner ? sql`and a.owner = ${filter.owner}` : sql``}`;
+  const rows = await sql<AccountRow[]>`
+    select a.*, (
+      select coalesce(sum(p.amount_units), 0)
+      from ledger_posting p join ledger_entry e on e.node_id = p.node_id and e.id = p.entry_id
+      where p.node_id = a.node_id and p.account_id = a.id
+        ${filter.asOf ? sql`and e.effective_at <= ${filter.asOf}` : sql``}
+    ) as balance_units
+    from ledger_account a where ${where} order by a.id limit ${perPage} offset ${(page - 1) * perPage}`;
+  const [count] = await sql<{ total: number }[]>`select count(*)::int as total from ledger_account a where ${where}`;
+  return { rows, total: count?.total ?? 0 };
+}
+
+/** The node that an account belongs to, if there is such an account. */
+export async function accountNode(sql: Sql, accountId: string): Promise<string | undefined> {
+  const [row] = await sql<{ nodeId: string }[]>`select node_id from ledger_account where id = ${accountId}`;
+  return row?.nodeId;
+}
+
+/** One posting as an account's statement shows it. */
+export type StatementLine = {
+  entryId: string;
+  paymentId: string;
+  name: string;
+  source: string;
+  reverses: string | null;
+  amountUnits: bigint;
+  effectiveAt: Date;
+  recordedAt: Date;
+};
+
+/** A page of an account's postings, newest first. */
+export async function listStatement(
+  sql: Sql,
+  { nodeId, accountId }: { nodeId: string; accountId: string },
+  { page, perPage }: { page: number; perPage: number },
+): Promise<{ rows: StatementLine[]; total: number }> {
+  const rows = await sql<StatementLine[]>`
+    select e.id as entry_id, e.payment_id, e.name, e.source, e.reverses, p.amount_units, e.effective_at, e.recorded_at
+    from ledger_posting p join ledger_entry e on e.node_id = p.node_id and e.id = p.entry_id
+    where p.node_id = ${nodeId} and p.account_id = ${accountId}
+    order by p.entry_id desc limit ${perPage} offset ${(page - 1) * perPage}`;
+  const [count] = await sql<{ total: number }[]>`
+    select count(*)::int as total from ledger_posting where node_id = ${nodeId} and account_id = ${accountId}`;
+  return { rows, total: count?.total ?? 0 };
+}
