@@ -29,26 +29,29 @@ export async function settleNetwork(sql: Sql, chain: Chain, network: NetworkRow)
     await readFacts(sql, network, safe),
     await readStrays(sql, network, safe),
   ])) as [DealFacts[], StrayFacts[]] | null) ?? [[], []];
-  for (const { nodeId, paymentId } of changed) await settlePayment(sql, chain, network, safe, { nodeId, paymentId });
+  let dealtWith = 0;
+  for (const { nodeId, paymentId } of changed) {
+    if (await settlePayment(sql, chain, network, safe, { nodeId, paymentId })) dealtWith += 1;
+  }
   for (const stray of strays) await recordStray(sql, network, stray);
-  return changed.length + strays.length;
+  return dealtWith + strays.length;
 }
 
 type Safe = SafeBlock & { head: bigint };
 
-/** Brings one payment's deal row and status to what the mirror says now, in one transaction. */
+/** Brings one payment's deal row and status to what the mirror says now, in one transaction; tells whether it did. */
 async function settlePayment(
   sql: Sql,
   chain: Chain,
   network: NetworkRow,
   safe: Safe,
   key: { nodeId: string; paymentId: string },
-): Promise<void> {
-  await transact(sql, async (tx) => {
+): Promise<boolean> {
+  return await transact(sql, async (tx) => {
     const { payment, deal } = await lockPayment(tx, key);
     const [facts] = await readFacts(tx, network, safe, key);
-    if (!facts || !differs(deal, facts)) return;
-    if (deal.dealId && !facts.dealId && (await stillOpen(chain, network, deal.dealId))) return;
+    if (!facts || !differs(deal, facts)) return false;
+    if (deal.dealId && !facts.dealId && (await stillOpen(chain, network, deal.dealId))) return false;
     const { chainStatus, dealId, payer, releasedUnits, refundedUnits } = facts;
     await tx`
       update deal set ${tx(columns({ chainStatus, factBlock: facts.blockNumber, dealId, payer, releasedUnits, refundedUnits }))}
@@ -74,6 +77,7 @@ async function settlePayment(
       actor: { type: 'chain' },
       chainFact: chainFact(network, safe, facts),
     });
+    return true;
   });
 }
 
