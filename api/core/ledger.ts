@@ -4,7 +4,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { feeAt } from '../../contracts/terms.ts';
 import { columns, type Sql, type Transaction } from './db.ts';
 
-/** escrow: held for one payment · payer: paid in by a wallet, at most zero · payee: paid to a wallet · fee: earned. */
+/** escrow: held for one payment · payer: paid in by a wallet, at most zero · payee: paid to a wallet, less what it gave back · fee: earned. */
 export type AccountType = 'payer' | 'escrow' | 'payee' | 'fee';
 
 /** Amounts by account type, in base units; they sum to zero. */
