@@ -36,6 +36,8 @@ export const deal = onchainTable(
     refunded: t.bigint().notNull(),
     /** funded, disputed, settled. */
     status: t.text().notNull(),
+    /** Who opened the present dispute, payer or payee; null without one. */
+    disputedBy: t.text(),
     depositBlock: t.bigint().notNull(),
     depositTimestamp: t.bigint().notNull(),
     depositTransaction: t.hex().notNull(),
@@ -87,6 +89,8 @@ export const dealEvent = onchainTable(
     refunded: t.bigint().notNull(),
     /** funded, disputed, cancelled (closed before a deposit), settled. */
     status: t.text().notNull(),
+    /** Of `DisputeOpened`: the hash of what is claimed, or zero. */
+    evidence: t.hex(),
     /** Who signed the transaction, which need not be a party. */
     sender: t.hex().notNull(),
     blockNumber: t.bigint().notNull(),
@@ -98,5 +102,46 @@ export const dealEvent = onchainTable(
   (table) => ({
     pk: primaryKey({ columns: [table.chainId, table.diamond, table.blockNumber, table.logIndex] }),
     byDeal: index().on(table.chainId, table.diamond, table.dealId),
+  }),
+);
+
+/** Entries of a batch that the diamond left as they were; the deal need not exist. */
+export const skippedDeal = onchainTable(
+  'skipped_deal',
+  (t) => ({
+    chainId: t.bigint().notNull(),
+    diamond: t.hex().notNull(),
+    dealId: t.hex().notNull(),
+    /** Selector (4 bytes) of the error that the verb alone would have reverted with. */
+    reason: t.hex().notNull(),
+    blockNumber: t.bigint().notNull(),
+    transactionHash: t.hex().notNull(),
+    logIndex: t.integer().notNull(),
+  }),
+  (table) => ({
+    pk: primaryKey({ columns: [table.chainId, table.diamond, table.blockNumber, table.logIndex] }),
+    byDeal: index().on(table.chainId, table.diamond, table.dealId),
+  }),
+);
+
+/** Money that waits for its owner because a push to it failed (Credited), and its payment (Withdrawn, which also pays fees). */
+export const creditEvent = onchainTable(
+  'credit_event',
+  (t) => ({
+    chainId: t.bigint().notNull(),
+    diamond: t.hex().notNull(),
+    /** Credited or Withdrawn. */
+    name: t.text().notNull(),
+    token: t.hex().notNull(),
+    account: t.hex().notNull(),
+    amount: t.bigint().notNull(),
+    blockNumber: t.bigint().notNull(),
+    blockTimestamp: t.bigint().notNull(),
+    transactionHash: t.hex().notNull(),
+    logIndex: t.integer().notNull(),
+  }),
+  (table) => ({
+    pk: primaryKey({ columns: [table.chainId, table.diamond, table.blockNumber, table.logIndex] }),
+    byAccount: index().on(table.account, table.token),
   }),
 );

@@ -3,25 +3,45 @@
  * It judges nothing: whether a deal is one of ours is the API's question.
  */
 import { type Context, type Event, ponder } from 'ponder:registry';
-import { closedDeal, deal, dealEvent } from 'ponder:schema';
+import { closedDeal, creditEvent, deal, dealEvent, skippedDeal } from 'ponder:schema';
 import type { Hex } from 'viem';
 import { decodeDealState, offerId } from '../../contracts/terms.ts';
 
-type Mirrored = 'Escrow:Deposited' | 'Escrow:Released' | 'Escrow:DealCancelled';
-type State = { released: bigint; refunded: bigint; status: string };
+/** The events that move a deal that exists, each with the state that it left behind. */
+const MOVES = [
+  'Released',
+  'Refunded',
+  'Claimed',
+  'Reclaimed',
+  'PaymentReturned',
+  'DisputeWithdrawn',
+  'Resolved',
+  'DealSettled',
+] as const;
+
+type EscrowEvent =
+  `Escrow:${(typeof MOVES)[number] | 'Deposited' | 'DealCancelled' | 'DisputeOpened' | 'Skipped' | 'Credited' | 'Withdrawn'}`;
+type At = { event: Event<EscrowEvent>; context: Context<EscrowEvent> };
+type State = { released: bigint; refunded: bigint; status: string; disputedBy: 'payer' | 'payee' | null };
 
 const NUMBER_SHIFT = 192n;
+const OPENED_BY_PAYEE = 1n << 248n;
 
 function stateOf(word: bigint): State {
   const { released, refunded, status } = decodeDealState(word);
-  return { released, refunded, status: status.toLowerCase() };
+  const opener = word & OPENED_BY_PAYEE ? 'payee' : 'payer';
+  return { released, refunded, status: status.toLowerCase(), disputedBy: status === 'Disputed' ? opener : null };
 }
 
-function source({ event, context }: { event: Event<Mirrored>; context: Context<Mirrored> }) {
+function deployment({ event, context }: At) {
   return { chainId: BigInt(context.chain.id), diamond: event.log.address };
 }
 
-function lastOf(event: Event<Mirrored>) {
+function place({ event }: At) {
+  return { blockNumber: event.block.number, logIndex: event.log.logIndex };
+}
+
+function last({ event }: At) {
   return {
     lastBlock: event.block.number,
     lastTimestamp: event.block.timestamp,
@@ -30,74 +50,115 @@ function lastOf(event: Event<Mirrored>) {
   };
 }
 
-async function recordEvent(
-  at: { event: Event<Mirrored>; context: Context<Mirrored> },
+async function record(
+  at: At,
   name: string,
   dealId: Hex,
-  state: State,
+  { released, refunded, status }: State,
+  evidence: Hex | null = null,
 ) {
-  const { event, context } = at;
+  const { block, transaction } = at.event;
   const facts = {
     dealId,
     name,
-    ...state,
-    sender: event.transaction.from,
-    blockHash: event.block.hash,
-    blockTimestamp: event.block.timestamp,
-    transactionHash: event.transaction.hash,
+    released,
+    refunded,
+    status,
+    evidence,
+    sender: transaction.from,
+    blockHash: block.hash,
+    blockTimestamp: block.timestamp,
+    transactionHash: transaction.hash,
   };
-  await context.db
+  await at.context.db
     .insert(dealEvent)
-    .values({ ...source(at), blockNumber: event.block.number, logIndex: event.log.logIndex, ...facts })
+    .values({ ...deployment(at), ...place(at), ...facts })
+    .onConflictDoUpdate(facts);
+}
+
+async function move(at: At, name: string, id: Hex, state: State, evidence: Hex | null = null) {
+  await at.context.db.update(deal, { ...deployment(at), id }).set({ ...state, ...last(at) });
+  await record(at, name, id, state, evidence);
+}
+
+async function recordCredit(
+  at: At,
+  name: 'Credited' | 'Withdrawn',
+  credit: { token: Hex; account: Hex; amount: bigint },
+) {
+  const { block, transaction } = at.event;
+  const facts = { name, ...credit, blockTimestamp: block.timestamp, transactionHash: transaction.hash };
+  await at.context.db
+    .insert(creditEvent)
+    .values({ ...deployment(at), ...place(at), ...facts })
     .onConflictDoUpdate(facts);
 }
 
 ponder.on('Escrow:Deposited', async ({ event, context }) => {
+  const at: At = { event, context };
   const { id, terms } = event.args;
-  const { chainId, diamond } = source({ event, context });
-  const state = { released: 0n, refunded: 0n, status: 'funded' };
+  const key = { ...deployment(at), id };
+  const state: State = { released: 0n, refunded: 0n, status: 'funded', disputedBy: null };
   const facts = {
     ...terms,
     ...state,
-    offerId: offerId(terms, context.chain.id, diamond),
+    offerId: offerId(terms, context.chain.id, event.log.address),
     number: terms.ref >> NUMBER_SHIFT,
     depositBlock: event.block.number,
     depositTimestamp: event.block.timestamp,
     depositTransaction: event.transaction.hash,
     depositLogIndex: event.log.logIndex,
-    ...lastOf(event),
+    ...last(at),
   };
   await context.db
     .insert(deal)
-    .values({ chainId, diamond, id, ...facts })
+    .values({ ...key, ...facts })
     .onConflictDoUpdate(facts);
-  await recordEvent({ event, context }, 'Deposited', id, state);
+  await record(at, 'Deposited', id, state);
 });
 
-ponder.on('Escrow:Released', async ({ event, context }) => {
-  const { id, state: word } = event.args;
-  const state = stateOf(word);
-  await context.db.update(deal, { ...source({ event, context }), id }).set({ ...state, ...lastOf(event) });
-  await recordEvent({ event, context }, 'Released', id, state);
+for (const name of MOVES) {
+  ponder.on(`Escrow:${name}`, async ({ event, context }) => {
+    await move({ event, context }, name, event.args.id, stateOf(event.args.state));
+  });
+}
+
+ponder.on('Escrow:DisputeOpened', async ({ event, context }) => {
+  const { id, state, evidence } = event.args;
+  await move({ event, context }, 'DisputeOpened', id, stateOf(state), evidence);
 });
 
 ponder.on('Escrow:DealCancelled', async ({ event, context }) => {
-  const { id, state: word } = event.args;
-  const state = stateOf(word);
-  const key = { ...source({ event, context }), id };
-  if (state.status === 'cancelled') {
-    const facts = {
-      block: event.block.number,
-      timestamp: event.block.timestamp,
-      transaction: event.transaction.hash,
-      logIndex: event.log.logIndex,
-    };
-    await context.db
-      .insert(closedDeal)
-      .values({ ...key, ...facts })
-      .onConflictDoUpdate(facts);
-  } else {
-    await context.db.update(deal, key).set({ ...state, ...lastOf(event) });
-  }
-  await recordEvent({ event, context }, 'DealCancelled', id, state);
+  const at: At = { event, context };
+  const { id } = event.args;
+  const state = stateOf(event.args.state);
+  if (state.status !== 'cancelled') return await move(at, 'DealCancelled', id, state);
+  const facts = {
+    block: event.block.number,
+    timestamp: event.block.timestamp,
+    transaction: event.transaction.hash,
+    logIndex: event.log.logIndex,
+  };
+  await context.db
+    .insert(closedDeal)
+    .values({ ...deployment(at), id, ...facts })
+    .onConflictDoUpdate(facts);
+  await record(at, 'DealCancelled', id, state);
+});
+
+ponder.on('Escrow:Skipped', async ({ event, context }) => {
+  const at: At = { event, context };
+  const facts = { dealId: event.args.id, reason: event.args.reason, transactionHash: event.transaction.hash };
+  await context.db
+    .insert(skippedDeal)
+    .values({ ...deployment(at), ...place(at), ...facts })
+    .onConflictDoUpdate(facts);
+});
+
+ponder.on('Escrow:Credited', async ({ event, context }) => {
+  await recordCredit({ event, context }, 'Credited', event.args);
+});
+
+ponder.on('Escrow:Withdrawn', async ({ event, context }) => {
+  await recordCredit({ event, context }, 'Withdrawn', event.args);
 });

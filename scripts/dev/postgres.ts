@@ -33,8 +33,6 @@ export type PostgresServer = {
   /** Says why `dataDir` is not the one asked for; undefined when it is. */
   readonly note: string | undefined;
   readonly process: RunningProcess;
-  /** Creates another database and answers its connection string. */
-  createDatabase(name: string): Promise<string>;
   /** Fast shutdown: open transactions are rolled back. */
   stop(): Promise<void>;
 };
@@ -153,6 +151,19 @@ async function initialise(place: Place, logPath: string, password: string, durab
   }
 }
 
+/** Creates a database on the server that `serverUrl` leads to, and answers its connection string. */
+export async function createDatabase(serverUrl: string, name: string): Promise<string> {
+  const sql = postgres(serverUrl, { max: 1, onnotice: () => {} });
+  try {
+    await sql`CREATE DATABASE ${sql(name)}`;
+  } finally {
+    await sql.end();
+  }
+  const url = new URL(serverUrl);
+  url.pathname = `/${name}`;
+  return url.href;
+}
+
 /**
  * Starts an empty PostgreSQL server and waits until it answers.
  * @throws Problem when no folder or platform suits, or a server still uses the data folder.
@@ -192,15 +203,6 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   });
   const urlOf = (name: string) => `postgres://${USER}:${password}@127.0.0.1:${port}/${name}`;
 
-  const createDatabase = async (name: string) => {
-    const sql = postgres(urlOf('postgres'), { max: 1, onnotice: () => {} });
-    try {
-      await sql`CREATE DATABASE ${sql(name)}`;
-    } finally {
-      await sql.end();
-    }
-    return urlOf(name);
-  };
   const accepts = async () => {
     if (!(await answers(port))) return false;
     const sql = postgres(urlOf('postgres'), { max: 1, connect_timeout: 2, onnotice: () => {} });
@@ -213,7 +215,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   };
   try {
     await readyOrDead(server, waitUntil('PostgreSQL', accepts, { timeoutMs: 30_000 }));
-    await createDatabase(database);
+    await createDatabase(urlOf('postgres'), database);
   } catch (error) {
     await server.stop();
     throw error;
@@ -224,7 +226,6 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
     dataDir: place.dataDir,
     note: place.note,
     process: server,
-    createDatabase,
     stop: () => server.stop(),
   };
 }

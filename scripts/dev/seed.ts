@@ -1,0 +1,94 @@
+/**
+ * What a fresh database needs before the first payment: chain, network, currencies, a node with its deal policy, a payee
+ * wallet and an integration. Running it again with the same names re-uses what stands there, but for the client secret.
+ */
+import type { Address } from 'viem';
+import type { Sql } from '../../api/core/db.ts';
+import {
+  createChain,
+  createCurrency,
+  createIntegration,
+  createNetwork,
+  createNode,
+  createWallet,
+} from '../../api/core/platform.ts';
+import type { NetworkEntry } from '../deploy.ts';
+
+/** What a node's terms leave open. */
+export type SeedPolicy = {
+  feeBps: number;
+  /** Decimal text, in the currency. */
+  feeFixed: string;
+  feeRecipient: Address | null;
+  arbiter: Address | null;
+  settlementPeriodSeconds: number;
+  resolutionPeriodSeconds: number;
+  defaultOutcome: 'refund' | 'release';
+};
+
+export type SeedOptions = {
+  entry: NetworkEntry;
+  rpcUrls: string[];
+  operator: Address;
+  payee: Address;
+  policy: SeedPolicy;
+  nodeName: string;
+  networkName: string;
+  /** Blocks that make a chain fact count. */
+  confirmations: number;
+};
+
+/** Ids of what was seeded; the client secret is shown here only. */
+export type Seed = {
+  chainId: string;
+  networkId: string;
+  /** By the token's symbol. */
+  currencies: Record<string, string>;
+  nodeId: string;
+  walletId: string;
+  clientId: string;
+  clientSecret: string;
+};
+
+/** Writes the seed, or finds it by its names. */
+export async function seed(sql: Sql, options: SeedOptions): Promise<Seed> {
+  const { entry } = options;
+  const chain = await createChain(sql, { name: `Chain ${entry.chainId}`, eip155Id: entry.chainId });
+  const network = await createNetwork(sql, {
+    chainId: chain.id,
+    name: options.networkName,
+    rpcUrls: options.rpcUrls,
+    diamondAddress: entry.diamond,
+    operatorAddress: options.operator,
+    confirmations: options.confirmations,
+  });
+  const currencies: Record<string, string> = {};
+  for (const { symbol, decimals, address } of Object.values(entry.tokens)) {
+    const name = `${symbol} on chain ${entry.chainId}`;
+    const currency = await createCurrency(sql, {
+      networkId: network.id,
+      code: symbol,
+      name,
+      decimals,
+      tokenAddress: address,
+    });
+    currencies[symbol] = currency.id;
+  }
+  const node = await createNode(sql, { name: options.nodeName, policy: options.policy });
+  const wallet = await createWallet(sql, {
+    nodeId: node.id,
+    networkId: network.id,
+    address: options.payee,
+    label: 'Payouts',
+  });
+  const integration = await createIntegration(sql, { nodeId: node.id, name: `${options.nodeName} shop` });
+  return {
+    chainId: chain.id,
+    networkId: network.id,
+    currencies,
+    nodeId: node.id,
+    walletId: wallet.id,
+    clientId: integration.clientId,
+    clientSecret: integration.clientSecret,
+  };
+}

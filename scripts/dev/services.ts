@@ -1,0 +1,62 @@
+/** The API and the worker as child processes, told by their environment where everything is. */
+import { join } from 'node:path';
+import { freePort, waitUntil } from './ports.ts';
+import { type RunningProcess, readyOrDead, startProcess } from './processes.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+
+export type ServiceOptions = {
+  databaseUrl: string;
+  /** 32 bytes in hex, the same for every process of a stack. */
+  secret: string;
+  logPath: string;
+};
+
+function startService(
+  role: 'api' | 'worker',
+  { databaseUrl, secret, logPath }: ServiceOptions,
+  env: Record<string, string>,
+) {
+  return startProcess({
+    name: role === 'api' ? 'API' : 'Worker',
+    command: process.execPath,
+    args: ['api/index.ts', role],
+    cwd: ROOT,
+    logPath,
+    env: { ...process.env, DATABASE_URL: databaseUrl, DEALKEEP_SECRET: secret, ...env },
+  });
+}
+
+async function startedOr<T>(child: RunningProcess, ready: Promise<void>, started: T): Promise<T> {
+  try {
+    await readyOrDead(child, ready);
+    return started;
+  } catch (error) {
+    await child.stop();
+    throw error;
+  }
+}
+
+/** Starts the API on 127.0.0.1, on a free port when none is given, and waits until it is usable. */
+export async function startApi(
+  options: ServiceOptions & { port?: number },
+): Promise<{ url: string; process: RunningProcess }> {
+  const port = options.port ?? (await freePort());
+  const url = `http://127.0.0.1:${port}`;
+  const child = startService('api', options, { HOST: '127.0.0.1', PORT: String(port), PUBLIC_URL: url });
+  const isReady = () =>
+    fetch(`${url}/readyz`).then(
+      (response) => response.status === 200,
+      () => false,
+    );
+  return await startedOr(child, waitUntil('The API', isReady), { url, process: child });
+}
+
+/** Starts a worker that signs with `operatorKeys` and waits until it takes work. */
+export async function startWorker(
+  options: ServiceOptions & { operatorKeys: readonly string[] },
+): Promise<{ process: RunningProcess }> {
+  const child = startService('worker', options, { OPERATOR_KEYS: options.operatorKeys.join(',') });
+  const isReady = async () => child.tail(200).includes('worker started');
+  return await startedOr(child, waitUntil('The worker', isReady), { process: child });
+}
