@@ -90,8 +90,18 @@ abstract contract Deposits is EscrowBase {
 
     /// @inheritdoc IEscrow
     function depositMany(Terms[] calldata list) external guarded {
-        (uint256 sum, ) = _openAll(list, false);
-        _takeExactly(list[0].token, sum);
+        _requireBatch(list.length);
+        address token = list[0].token;
+        uint256 sum;
+        for (uint256 i; i < list.length; ++i) {
+            Terms calldata terms = list[i];
+            if (terms.token != token) revert CartMixed(terms.token, token);
+            _open(terms);
+            unchecked {
+                sum += terms.amount; // at most MAX_BATCH * 2^120
+            }
+        }
+        _takeExactly(token, sum);
     }
 
     /// @inheritdoc IEscrow
@@ -101,7 +111,7 @@ abstract contract Deposits is EscrowBase {
         uint256 validBefore,
         bytes calldata signature
     ) external guarded {
-        (uint256 sum, bytes32 deals) = _openAll(list, true);
+        (uint256 sum, bytes32 deals) = _openCart(list);
         _receive(list[0].token, list[0].payer, sum, validAfter, validBefore, deals, signature);
     }
 
@@ -112,7 +122,7 @@ abstract contract Deposits is EscrowBase {
         uint256 deadline,
         bytes calldata signature
     ) external guarded {
-        (uint256 sum, bytes32 deals) = _openAll(list, true);
+        (uint256 sum, bytes32 deals) = _openCart(list);
         bytes32 witness = Witness.ofCart(deals);
         _takeByPermit2(list[0].token, list[0].payer, sum, nonce, deadline, witness, Witness.CART, signature);
     }
@@ -139,24 +149,24 @@ abstract contract Deposits is EscrowBase {
         }
         TermsCheck.check(terms, payer);
 
-        Status status = _state(id).status();
-        if (status != Status.None) revert WrongStatus(status, Status.None);
+        DealState state = _state(id);
+        if (DealState.unwrap(state) != 0) revert WrongStatus(state.status(), Status.None); // None is an empty slot
         _setState(id, FUNDED);
         _logDeposited(terms, id, payer);
     }
 
-    /// Opens every deal of a cart in one token; with `onePayer` all must name the payer of the first.
+    /// Opens every deal of a cart that one payer signed for, in one token.
     /// @return sum What they hold together.
     /// @return deals The keccak256 of all ids in order.
-    function _openAll(Terms[] calldata list, bool onePayer) private returns (uint256 sum, bytes32 deals) {
+    function _openCart(Terms[] calldata list) private returns (uint256 sum, bytes32 deals) {
         _requireBatch(list.length);
         address token = list[0].token;
-        address payer = onePayer ? _namedPayer(list[0]) : address(0);
+        address payer = _namedPayer(list[0]);
         bytes32[] memory ids = new bytes32[](list.length);
         for (uint256 i; i < list.length; ++i) {
             Terms calldata terms = list[i];
             if (terms.token != token) revert CartMixed(terms.token, token);
-            if (onePayer && terms.payer != payer) revert CartMixed(terms.payer, payer);
+            if (terms.payer != payer) revert CartMixed(terms.payer, payer);
             ids[i] = DealId.unwrap(_open(terms));
             unchecked {
                 sum += terms.amount; // at most MAX_BATCH * 2^120

@@ -17,7 +17,7 @@ abstract contract Disputes is EscrowBase {
     );
 
     /// @inheritdoc IEscrow
-    function openDispute(Terms calldata terms, bytes32 evidence) external guarded {
+    function openDispute(Terms calldata terms, bytes32 evidence) external unentered {
         DealId id = terms.hash();
         DealState state = _state(id);
         if (state.status() != Status.Funded) revert WrongStatus(state.status(), Status.Funded);
@@ -31,7 +31,7 @@ abstract contract Disputes is EscrowBase {
     }
 
     /// @inheritdoc IEscrow
-    function withdrawDispute(Terms calldata terms) external guarded {
+    function withdrawDispute(Terms calldata terms) external unentered {
         DealId id = terms.hash();
         DealState state = _state(id);
         if (state.status() != Status.Disputed) revert WrongStatus(state.status(), Status.Disputed);

@@ -20,6 +20,12 @@ abstract contract EscrowBase is IEscrow {
         Guard.exit();
     }
 
+    /// For verbs that call nobody: they may not run inside another, and need not keep others out.
+    modifier unentered() {
+        Guard.requireLeft();
+        _;
+    }
+
     function _state(DealId id) internal view returns (DealState) {
         return EscrowStorage.store().deals[id];
     }

@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {DealId, DealState, IEscrow, Outcome, Status, Terms} from "../interfaces/IEscrow.sol";
 import {DealStates} from "../libraries/DealStates.sol";
+import {EscrowStorage} from "../libraries/EscrowStorage.sol";
 import {TermsHash} from "../libraries/TermsHash.sol";
 import {TokenTransfers} from "../libraries/TokenTransfers.sol";
 import {EscrowBase} from "./EscrowBase.sol";
@@ -12,6 +13,15 @@ import {EscrowBase} from "./EscrowBase.sol";
 abstract contract Payouts is EscrowBase {
     using DealStates for DealState;
     using TermsHash for Terms;
+
+    /// What neighbours in a batch with the same token, payee and fee recipient are still to be paid.
+    struct Bundle {
+        address token;
+        address payee;
+        address feeRecipient;
+        uint256 net;
+        uint256 fees;
+    }
 
     /// @inheritdoc IEscrow
     function release(Terms calldata terms) external guarded {
@@ -33,14 +43,24 @@ abstract contract Payouts is EscrowBase {
     /// @inheritdoc IEscrow
     function releaseMany(Terms[] calldata list) external guarded {
         _requireBatch(list.length);
+        Bundle memory bundle;
         for (uint256 i; i < list.length; ++i) {
             Terms calldata terms = list[i];
             DealId id = terms.hash();
             DealState state = _state(id);
             bytes4 reason = _whyNot(terms, state.status(), terms.payer);
-            if (reason != 0) emit Skipped(id, reason);
-            else _release(terms, id, state, _held(terms, state));
+            if (reason != 0) {
+                emit Skipped(id, reason);
+                continue;
+            }
+            uint256 released = state.released();
+            uint256 held = _held(terms, state);
+            state = state.addReleased(held).withStatus(Status.Settled);
+            _setState(id, state);
+            emit Released(id, state);
+            _bundle(bundle, terms, held, _feeOn(terms, released, held));
         }
+        _payBundle(bundle);
     }
 
     /// @inheritdoc IEscrow
@@ -128,6 +148,28 @@ abstract contract Payouts is EscrowBase {
         _setState(id, state);
         emit PaymentReturned(id, state);
         TokenTransfers.take(terms.token, payee, terms.payer, amount);
+    }
+
+    /// Adds a released deal to the bundle, which is paid first when the next deal has another token, payee or fee
+    /// recipient. Paying neighbours at once saves about 3,000 gas a deal.
+    function _bundle(Bundle memory bundle, Terms calldata terms, uint256 gross, uint256 fee) private {
+        if (bundle.token != terms.token || bundle.payee != terms.payee || bundle.feeRecipient != terms.feeRecipient) {
+            _payBundle(bundle);
+            bundle.token = terms.token;
+            bundle.payee = terms.payee;
+            bundle.feeRecipient = terms.feeRecipient;
+            bundle.net = 0;
+            bundle.fees = 0;
+        }
+        unchecked {
+            bundle.net += gross - fee; // at most MAX_BATCH * 2^120
+            bundle.fees += fee;
+        }
+    }
+
+    function _payBundle(Bundle memory bundle) private {
+        if (bundle.fees != 0) EscrowStorage.store().credits[bundle.token][bundle.feeRecipient] += bundle.fees;
+        _pushOrCredit(bundle.token, bundle.payee, bundle.net);
     }
 
     function _release(Terms calldata terms, DealId id, DealState state, uint256 amount) private {

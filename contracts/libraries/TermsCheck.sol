@@ -11,8 +11,50 @@ library TermsCheck {
     /// The last deadline is at most this far from now, in seconds.
     uint256 internal constant MAXIMUM_HORIZON = 3650 days;
 
+    /// Reverts with the first reason against the terms.
     /// @param payer The payer that the deal will have, the caller filled in for an offer.
     function check(Terms calldata terms, address payer) internal view {
+        if (!passes(terms, payer)) explain(terms, payer);
+    }
+
+    /// Whether nothing is wrong, without saying what: every check of `explain` in one branch-free sum (saves about 900
+    /// gas a deposit). `explain` is the plain-Solidity twin, and has the last word when this says no.
+    function passes(Terms calldata terms, address payer) internal view returns (bool) {
+        uint256 maxAmount = DealStates.MAX_AMOUNT;
+        bool bad;
+        assembly ("memory-safe") {
+            let operator := calldataload(add(terms, 32))
+            let payee := calldataload(add(terms, 64))
+            let token := calldataload(add(terms, 128))
+            let feeRecipient := calldataload(add(terms, 224))
+            let arbiter := calldataload(add(terms, 256))
+            // words: addresses have 160 bits, the outcome is 0 or 1; the terms' own payer may be zero, `payer` is clean
+            let words := or(or(operator, payee), or(or(token, feeRecipient), or(arbiter, calldataload(add(terms, 96)))))
+            bad := or(shr(160, words), gt(calldataload(add(terms, 384)), 1))
+            // roles: operator and payee are somebody, and nobody is who he must not be
+            bad := or(bad, or(iszero(operator), iszero(payee)))
+            bad := or(bad, or(eq(payee, operator), eq(payee, payer)))
+            bad := or(bad, or(eq(payee, token), eq(payee, address())))
+            bad := or(bad, or(eq(payer, token), eq(payer, address())))
+            bad := or(bad, or(eq(arbiter, payer), eq(arbiter, payee)))
+            // amounts: 1 .. max (zero wraps to the top), fee at most the amount, its recipient somebody else than us
+            let amount := calldataload(add(terms, 160))
+            let fee := calldataload(add(terms, 192))
+            bad := or(bad, or(gt(sub(amount, 1), sub(maxAmount, 1)), gt(fee, amount)))
+            bad := or(bad, or(eq(feeRecipient, address()), gt(iszero(feeRecipient), iszero(fee))))
+            // deadlines: not over, in order and apart, not too far; the sums can't wrap unless another check fails
+            let depositBy := calldataload(add(terms, 288))
+            let settleBy := calldataload(add(terms, 320))
+            let resolveBy := calldataload(add(terms, 352))
+            bad := or(bad, or(gt(timestamp(), depositBy), gt(resolveBy, add(timestamp(), MAXIMUM_HORIZON))))
+            bad := or(bad, or(gt(settleBy, resolveBy), gt(add(settleBy, MINIMUM_GAP), resolveBy)))
+            bad := or(bad, or(gt(depositBy, settleBy), gt(add(depositBy, MINIMUM_GAP), settleBy)))
+        }
+        return !bad;
+    }
+
+    /// The same checks one by one. Reverts with the first that fails.
+    function explain(Terms calldata terms, address payer) internal view {
         checkWords(terms);
         checkRoles(terms, payer);
         checkAmounts(terms);
