@@ -13,6 +13,7 @@ import { hardhat } from 'viem/chains';
 import { inject } from 'vitest';
 import { escrowAbi, usdcAbi } from '../../contracts/abi.ts';
 import type { Terms } from '../../contracts/terms.ts';
+import type { Stack } from '../support/stack.ts';
 import type { Json } from './marketplace.ts';
 
 export type Buyer = Awaited<ReturnType<typeof createBuyer>>;
@@ -21,11 +22,12 @@ export type Buyer = Awaited<ReturnType<typeof createBuyer>>;
 export async function createBuyer({
   token,
   tokenUnits = 1_000_000_000n,
+  stack = inject('stack'),
 }: {
   token?: Address;
   tokenUnits?: bigint;
+  stack?: Stack;
 } = {}) {
-  const stack = inject('stack');
   const account = privateKeyToAccount(generatePrivateKey());
   const transport = http(stack.rpcUrl);
   const client = createWalletClient({ account, chain: hardhat, transport }).extend(publicActions);

@@ -15,6 +15,7 @@ import {
   createNode,
   createWallet,
 } from '../../api/core/platform.ts';
+import type { Stack } from '../support/stack.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: answers are read as any client would, without our types.
 export type Json = any;
@@ -24,9 +25,16 @@ export type Marketplace = Awaited<ReturnType<typeof openMarketplace>>;
 
 const CHAIN_ID = 31337;
 
-/** Opens a marketplace; `rpcUrl` and `confirmations` give it a network of its own. */
-export async function openMarketplace({ rpcUrl, confirmations }: { rpcUrl?: string; confirmations?: number } = {}) {
-  const stack = inject('stack');
+/** Opens a marketplace, by default on the shared stack; `rpcUrl` and `confirmations` give it a network of its own. */
+export async function openMarketplace({
+  rpcUrl,
+  confirmations,
+  stack = inject('stack'),
+}: {
+  rpcUrl?: string;
+  confirmations?: number;
+  stack?: Stack;
+} = {}) {
   const sql = connect(stack.databaseUrl, { maxConnections: 4 });
   const tokens = new Tokens(stack.secret);
   const app = createApp({ sql, tokens, log: pino({ level: 'silent' }), publicUrl: 'http://127.0.0.1' });
