@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {IEscrow, Status, Terms} from "../../contracts/interfaces/IEscrow.sol";
+import {TermsCheck} from "../../contracts/libraries/TermsCheck.sol";
+import {EscrowTest} from "./support/EscrowTest.sol";
+
+/// Both forms of the check, callable from outside.
+contract TermsCheckTwins {
+    function passes(Terms calldata terms, address payer) external view returns (bool) {
+        return TermsCheck.passes(terms, payer);
+    }
+
+    function explain(Terms calldata terms, address payer) external view {
+        TermsCheck.explain(terms, payer);
+    }
+}
+
+// deposit, bad terms: each should revert with both values
+// ├── amount zero · above 120 bits
+// ├── fee above the amount · fee without a recipient · fee for the diamond
+// ├── operator zero
+// ├── payee zero · the operator · the payer · the token · the diamond
+// ├── payer the token · the diamond
+// ├── arbiter the payer · the payee
+// ├── deadlines too close or out of order, both gaps · too far · wrapping
+// ├── dirty bits in each address · an outcome beyond its type
+// └── the branch-free check and the plain one agree on any words
+contract TermsCheckTest is EscrowTest {
+    TermsCheckTwins private twins;
+
+    function setUp() public override {
+        super.setUp();
+        twins = new TermsCheckTwins();
+    }
+
+    function test_RevertWhen_TheAmountIsZero() public {
+        Terms memory terms = usualTerms();
+        (terms.amount, terms.fee) = (0, 0);
+        refuses(terms, abi.encodeWithSelector(IEscrow.AmountOutOfRange.selector, 0, type(uint120).max));
+    }
+
+    function test_RevertWhen_TheAmountDoesNotFitItsField() public {
+        Terms memory terms = usualTerms();
+        terms.amount = 1 << 120;
+        refuses(terms, abi.encodeWithSelector(IEscrow.AmountOutOfRange.selector, 1 << 120, type(uint120).max));
+    }
+
+    function test_TheLargestAmountFits() public {
+        Terms memory terms = usualTerms();
+        terms.amount = type(uint120).max;
+        terms.fee = terms.amount;
+        usdc.mint(payer, terms.amount);
+        fundedAs(terms);
+        vm.prank(payer);
+        escrow.releasePart(terms, terms.amount - 1);
+        vm.prank(payer);
+        escrow.release(terms);
+        vm.assertEq(escrow.creditOf(terms.token, feeRecipient), terms.amount, "all of it is fee");
+    }
+
+    function test_RevertWhen_TheFeeIsAboveTheAmount() public {
+        Terms memory terms = usualTerms();
+        terms.fee = AMOUNT + 1;
+        refuses(terms, abi.encodeWithSelector(IEscrow.FeeOutOfRange.selector, AMOUNT + 1, AMOUNT));
+    }
+
+    function test_RevertWhen_TheFeeHasNoRecipient() public {
+        Terms memory terms = usualTerms();
+        terms.feeRecipient = address(0);
+        refuses(terms, abi.encodeWithSelector(IEscrow.FeeRecipientInvalid.selector, address(0), FEE));
+    }
+
+    function test_RevertWhen_TheFeeIsForTheDiamond() public {
+        Terms memory terms = usualTerms();
+        terms.feeRecipient = diamond;
+        refuses(terms, abi.encodeWithSelector(IEscrow.FeeRecipientInvalid.selector, diamond, FEE));
+    }
+
+    function test_RevertWhen_NobodyOperates() public {
+        Terms memory terms = usualTerms();
+        terms.operator = address(0);
+        refuses(terms, abi.encodeWithSelector(IEscrow.OperatorInvalid.selector, address(0)));
+    }
+
+    function test_RevertWhen_ThePayeeIsZeroOrAnotherRole() public {
+        address[5] memory clashes = [address(0), operator, payer, address(usdc), diamond];
+        for (uint256 i; i < clashes.length; i++) {
+            Terms memory terms = usualTerms();
+            terms.payee = clashes[i];
+            refuses(terms, abi.encodeWithSelector(IEscrow.PayeeInvalid.selector, clashes[i], clashes[i]));
+        }
+    }
+
+    function test_RevertWhen_ThePayerIsTheTokenOrTheDiamond() public {
+        address[2] memory clashes = [address(usdc), diamond];
+        for (uint256 i; i < clashes.length; i++) {
+            Terms memory terms = usualTerms();
+            terms.payer = clashes[i];
+            refuses(terms, abi.encodeWithSelector(IEscrow.PayerInvalid.selector, clashes[i], clashes[i]));
+        }
+    }
+
+    function test_RevertWhen_TheArbiterIsAParty() public {
+        address[2] memory clashes = [payer, payee];
+        for (uint256 i; i < clashes.length; i++) {
+            Terms memory terms = usualTerms();
+            terms.arbiter = clashes[i];
+            refuses(terms, abi.encodeWithSelector(IEscrow.ArbiterInvalid.selector, clashes[i], clashes[i]));
+        }
+    }
+
+    function test_RevertWhen_DeadlinesAreTooCloseOrOutOfOrder() public {
+        uint256 start = START + 1 days;
+        uint256[3] memory late = [start + 1 hours - 1, start, start - 1];
+        for (uint256 i; i < late.length; i++) {
+            Terms memory terms = usualTerms();
+            terms.settlementDeadline = late[i];
+            refuses(terms, abi.encodeWithSelector(IEscrow.DeadlineGap.selector, start, late[i], 1 hours));
+            terms = usualTerms();
+            terms.settlementDeadline = terms.resolutionDeadline - 1 hours + 1 + i;
+            refuses(
+                terms,
+                abi.encodeWithSelector(
+                    IEscrow.DeadlineGap.selector,
+                    terms.settlementDeadline,
+                    terms.resolutionDeadline,
+                    1 hours
+                )
+            );
+        }
+    }
+
+    function test_RevertWhen_ADeadlineWraps() public {
+        Terms memory terms = usualTerms();
+        terms.settlementDeadline = type(uint256).max;
+        refuses(
+            terms,
+            abi.encodeWithSelector(
+                IEscrow.DeadlineGap.selector,
+                type(uint256).max,
+                terms.resolutionDeadline,
+                1 hours
+            )
+        );
+    }
+
+    function test_RevertWhen_TheLastDeadlineIsTooFar() public {
+        Terms memory terms = usualTerms();
+        terms.resolutionDeadline = START + 3650 days;
+        fundedAs(terms);
+        terms.resolutionDeadline++;
+        refuses(
+            terms,
+            abi.encodeWithSelector(
+                IEscrow.DeadlineTooFar.selector,
+                terms.resolutionDeadline,
+                terms.resolutionDeadline - 1
+            )
+        );
+    }
+
+    function test_RevertWhen_AWordHasDirtyBits() public {
+        uint256[6] memory words = [uint256(1), 2, 3, 4, 7, 8];
+        for (uint256 i; i < words.length; i++) {
+            bytes memory data = abi.encodeCall(IEscrow.deposit, (usualTerms()));
+            uint256 at = 36 + 32 * words[i];
+            assembly ("memory-safe") {
+                mstore(add(data, at), or(mload(add(data, at)), shl(160, 1))) // the lowest bit above an address
+            }
+            vm.prank(payer);
+            (bool ok, ) = diamond.call(data);
+            vm.assertTrue(!ok, "dirty address");
+        }
+        assertDeal(usualTerms(), 0, 0, Status.None);
+    }
+
+    function test_RevertWhen_TheOutcomeIsBeyondItsType() public {
+        bytes memory data = abi.encodeCall(IEscrow.deposit, (usualTerms()));
+        assembly ("memory-safe") {
+            mstore(add(data, 420), 2) // 36 bytes of length and selector, then word 12
+        }
+        vm.prank(payer);
+        (bool ok, ) = diamond.call(data);
+        vm.assertTrue(!ok, "outcome 2");
+    }
+
+    /// Any words at all, and words close to the borders, in each place.
+    function testFuzz_BothChecksAgree(uint256 place, uint256 kind, uint256 word) public {
+        address[7] memory known = [payer, payee, operator, arbiter, diamond, address(usdc), address(twins)];
+        kind %= 5;
+        if (kind == 0) word = uint160(known[word % 7]);
+        if (kind == 1) word = START + (word % (3700 days));
+        if (kind == 2) word %= 3;
+        if (kind == 3) word = type(uint256).max - (word % 4000);
+        agree(place % 13, word);
+    }
+
+    function test_BothChecksAgreeAtEveryBorder() public view {
+        uint256[12] memory words = [
+            uint256(0),
+            1,
+            2,
+            AMOUNT,
+            AMOUNT + 1,
+            type(uint120).max,
+            1 << 120,
+            1 << 160,
+            START,
+            START - 1,
+            START + 3650 days,
+            START + 3650 days + 1
+        ];
+        for (uint256 place; place < 13; place++) {
+            for (uint256 i; i < words.length; i++) agree(place, words[i]);
+            agree(place, uint160(payer));
+            agree(place, uint160(payee));
+            agree(place, uint160(operator));
+            agree(place, uint160(address(usdc)));
+            agree(place, uint160(address(twins)));
+            agree(place, (1 << 160) | uint160(payee));
+            agree(place, START + 1 days + 1 hours);
+            agree(place, START + 1 days + 1 hours - 1);
+            agree(place, START + 20 days - 1 hours);
+            agree(place, START + 20 days - 1 hours + 1);
+            agree(place, type(uint256).max);
+            agree(place, type(uint256).max - 3599);
+        }
+    }
+
+    function agree(uint256 place, uint256 word) private view {
+        bytes memory passing = abi.encodeCall(TermsCheckTwins.passes, (usualTerms(), payer));
+        bytes memory explaining = abi.encodeCall(TermsCheckTwins.explain, (usualTerms(), payer));
+        uint256 at = 36 + 32 * place;
+        assembly ("memory-safe") {
+            mstore(add(passing, at), word)
+            mstore(add(explaining, at), word)
+        }
+        (bool ok, bytes memory answer) = address(twins).staticcall(passing);
+        (bool explained, ) = address(twins).staticcall(explaining);
+        vm.assertTrue(ok, "the sum never reverts");
+        vm.assertTrue(abi.decode(answer, (bool)) == explained, "both say the same");
+    }
+
+    function refuses(Terms memory terms, bytes memory reason) private {
+        vm.expectRevert(reason);
+        vm.prank(payer);
+        escrow.deposit(terms);
+    }
+}
