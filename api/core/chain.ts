@@ -62,14 +62,14 @@ export class Chain {
     if (decimals !== currency.decimals) throw refuse(`${currency.code} has ${decimals} decimals on chain`);
   }
 
-  /** The newest block that is deep enough to count. @throws upstream_unavailable */
-  async safeBlock(network: NetworkRow): Promise<{ number: bigint; timestamp: bigint; head: bigint }> {
+  /** The newest block that is deep enough to count and not above `atMost`. @throws upstream_unavailable */
+  async safeBlock(network: NetworkRow, atMost: bigint): Promise<{ number: bigint; timestamp: bigint; head: bigint }> {
     const client = this.client(network);
     return await reachable(network, async () => {
       const head = await client.getBlockNumber();
-      const depth = BigInt(network.confirmations - 1);
-      const number = head > depth ? head - depth : 0n;
-      const block = await client.getBlock({ blockNumber: number });
+      const deep = head - BigInt(network.confirmations - 1);
+      const number = deep < atMost ? deep : atMost;
+      const block = await client.getBlock({ blockNumber: number > 0n ? number : 0n });
       return { number, timestamp: block.timestamp, head };
     });
   }

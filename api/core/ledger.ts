@@ -49,8 +49,8 @@ export type DealParties = {
 type EntryRow = { id: string; source: string };
 
 /**
- * Brings a payment's entries to exactly these events, in the chain's order: events that are new are posted, entries whose
- * event is gone are reversed. Doing it again changes nothing.
+ * Brings a payment's entries to exactly these events, in the chain's order: from the first difference on, entries are
+ * reversed and events posted. Doing it again changes nothing.
  */
 export async function postDealEvents(
   tx: Transaction,
@@ -63,18 +63,18 @@ export async function postDealEvents(
     select id, source from ledger_entry e where node_id = ${nodeId} and payment_id = ${paymentId} and reverses is null
       and not exists (select 1 from ledger_entry r where r.node_id = e.node_id and r.reverses = e.id)
     order by id`;
-  const wanted = new Set(events.map((event) => event.source));
-  for (const entry of standing.filter(({ source }) => !wanted.has(source)).reverse()) {
-    await reverseEntry(tx, parties, entry);
-  }
-  const posted = new Set(standing.map((entry) => entry.source));
-  let before: Balances = { payer: 0n, escrow: 0n, payee: 0n, fee: 0n };
-  for (const event of events) {
-    const after = balancesOf({ ...terms, ...event });
-    if (!posted.has(event.source)) await postEntry(tx, parties, event, before, after);
-    before = after;
+  const difference = standing.findIndex((entry, index) => entry.source !== events[index]?.source);
+  const kept = difference === -1 ? standing.length : difference;
+  for (const entry of standing.slice(kept).reverse()) await reverseEntry(tx, parties, entry);
+  for (const [index, event] of events.entries()) {
+    if (index < kept) continue;
+    const previous = events[index - 1];
+    const before = previous ? balancesOf({ ...terms, ...previous }) : NOTHING;
+    await postEntry(tx, parties, event, before, balancesOf({ ...terms, ...event }));
   }
 }
+
+const NOTHING: Balances = { payer: 0n, escrow: 0n, payee: 0n, fee: 0n };
 
 async function postEntry(
   tx: Transaction,

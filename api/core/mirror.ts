@@ -36,20 +36,10 @@ export type StrayFacts = {
 // One pass takes this many payments at most; the next pass follows at once when it was full.
 const BATCH_SIZE = 200;
 
-/** Runs a read of the mirror; null while the indexer has not published its views. */
-export async function whenMirrored<T>(read: () => Promise<T>): Promise<T | null> {
-  try {
-    return await read();
-  } catch (error) {
-    if (isMissingRelation(error)) return null;
-    throw error;
-  }
-}
-
 /**
  * The payments of a network whose deal row differs from the mirror at the safe block; or one payment's facts, changed or
  * not. Empty while the indexer rebuilds: it then drops rows that it will mirror again, so a missing row proves nothing, and
- * neither does a mirror that has not yet come back to the block of what we know.
+ * neither does a mirror that has not come to the safe block or back to the block of what we know.
  */
 export async function readFacts(
   sql: Sql | Transaction,
@@ -66,7 +56,7 @@ export async function readFacts(
         case
           when m.id is not null then coalesce(e.status, 'confirming')
           when c.id is not null then 'closed'
-          when d.deposit_deadline < ${safe.timestamp} and mirror.block >= ${safe.number} then 'expired'
+          when d.deposit_deadline < ${safe.timestamp} then 'expired'
           else 'none'
         end as chain_status,
         m.id as deal_id, m.payer,
@@ -94,7 +84,8 @@ export async function readFacts(
         where c.chain_id = ${network.eip155Id} and c.diamond = ${network.diamondAddress} and c.id = d.offer_id
           and c.block <= ${safe.number}
       ) c on true
-      where d.network_id = ${network.id} and d.offer_id is not null and mirror.block >= coalesce(d.fact_block, 0)
+      where d.network_id = ${network.id} and d.offer_id is not null
+        and mirror.block >= greatest(d.fact_block, ${safe.number})
         ${only ? sql`and d.node_id = ${only.nodeId} and d.payment_id = ${only.paymentId}` : sql``}
     )
     select node_id, payment_id, chain_status, deal_id, payer, released_units, refunded_units, deposit_transaction,
@@ -107,6 +98,17 @@ export async function readFacts(
             is distinct from (known_status, known_deal_id, known_payer, known_released, known_refunded)`
     }
     limit ${BATCH_SIZE}`;
+}
+
+/** The block up to which the mirror is complete; null while the indexer rebuilds or has not published its views yet. */
+export async function mirroredBlock(sql: Sql, network: NetworkRow): Promise<bigint | null> {
+  try {
+    const [row] = await sql<{ block: bigint }[]>`${mirrorPosition(sql, network)}`;
+    return row?.block ?? null;
+  } catch (error) {
+    if (isMissingRelation(error)) return null;
+    throw error;
+  }
 }
 
 /** One row with the block up to which the mirror is complete, or none while the indexer rebuilds. */

@@ -8,12 +8,12 @@ import { postDealEvents } from './ledger.ts';
 import { writeLog } from './log.ts';
 import {
   type DealFacts,
+  mirroredBlock,
   readEvents,
   readFacts,
   readStrays,
   type SafeBlock,
   type StrayFacts,
-  whenMirrored,
 } from './mirror.ts';
 import { latestOperation } from './operations.ts';
 import type { ChainFact, DealRow, NetworkRow } from './schema.ts';
@@ -24,11 +24,11 @@ const STATUS_NONE = 0;
 
 /** One pass over a network; returns how many payments and stray deals it dealt with. @throws upstream_unavailable */
 export async function settleNetwork(sql: Sql, chain: Chain, network: NetworkRow): Promise<number> {
-  const safe = await chain.safeBlock(network);
-  const [changed, strays] = ((await whenMirrored(async () => [
-    await readFacts(sql, network, safe),
-    await readStrays(sql, network, safe),
-  ])) as [DealFacts[], StrayFacts[]] | null) ?? [[], []];
+  const mirrored = await mirroredBlock(sql, network);
+  if (mirrored === null) return 0;
+  const safe = await chain.safeBlock(network, mirrored);
+  const changed = await readFacts(sql, network, safe);
+  const strays = await readStrays(sql, network, safe);
   let dealtWith = 0;
   for (const { nodeId, paymentId } of changed) {
     if (await settlePayment(sql, chain, network, safe, { nodeId, paymentId })) dealtWith += 1;
