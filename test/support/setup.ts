@@ -1,5 +1,6 @@
 /** Before the first test file: compiles the contracts and starts the stack and the worker that the whole run shares. */
 
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
@@ -16,7 +17,9 @@ declare module 'vitest' {
 
 /** Called by vitest once a run; answers what ends everything again. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  await compileContracts(join(tmpdir(), `dealkeep-compile-${process.pid}.log`));
+  const compileLog = join(tmpdir(), `dealkeep-compile-${process.pid}.log`);
+  await compileContracts(compileLog);
+  await rm(compileLog);
   const running = await startStack();
   const { databaseUrl, secret, operatorKey, folder } = running.stack;
   try {

@@ -4,7 +4,7 @@
  * starts its own with {@link startStack}.
  */
 import { randomBytes, randomUUID } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Address, Hex } from 'viem';
@@ -51,6 +51,8 @@ async function stopAll(parts: readonly { stop(): Promise<void> }[]): Promise<voi
 /** Starts a stack; with `serverUrl` it takes a new database on that PostgreSQL server instead of a server of its own. */
 export async function startStack({ serverUrl }: { serverUrl?: string } = {}): Promise<RunningStack> {
   const folder = await mkdtemp(join(tmpdir(), 'dealkeep-test-'));
+  // Under root PostgreSQL runs as another user, who must be able to enter.
+  await chmod(folder, 0o755);
   const log = (name: string) => join(folder, `${name}.log`);
   const parts: { stop(): Promise<void> }[] = [{ stop: () => rm(folder, { recursive: true, force: true }) }];
   const part = async <T extends { stop(): Promise<void> }>(starting: Promise<T>): Promise<T> => {
