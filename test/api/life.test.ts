@@ -2,10 +2,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { zeroAddress } from 'viem';
 import { beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
-import { escrowAbi } from '../../contracts/abi.ts';
 import { dealId, type Terms } from '../../contracts/terms.ts';
-import { createBuyer, mineBlocks, termsOf } from './buyer.ts';
-import { type Json, type Marketplace, openMarketplace, testMarketplace } from './marketplace.ts';
+import { mineBlocks, openWallet } from '../support/wallet.ts';
+import { type Json, type Marketplace, openMarketplace, termsOf, testMarketplace } from './marketplace.ts';
 
 let market: Marketplace;
 beforeAll(async () => {
@@ -20,7 +19,7 @@ async function events(shop: Marketplace, paymentId: string): Promise<string[]> {
 /** A funded payment and its buyer. */
 async function fund(shop: Marketplace, fields: Record<string, unknown> = {}) {
   const { payment, widget } = await shop.payable(fields);
-  const buyer = await createBuyer();
+  const buyer = await openWallet(inject('stack'));
   const before = await buyer.balance();
   await buyer.deposit(termsOf(widget));
   const funded = await shop.untilStatus(payment.id, 'funded');
@@ -55,8 +54,7 @@ describe('a payment on chain', () => {
     expect([status, json.status, json.operation.verb]).toEqual([202, 'accepted', 'release']);
     const released = await market.untilStatus(payment.id, 'released');
     expect(released.deal).toMatchObject({ released_units: '10000001', refunded_units: '0' });
-    const paid = await buyer.balance(market.payee);
-    expect(paid).toBe(10_000_001n - 100_000n);
+    expect(await market.tokenBalance(market.payee)).toBe(10_000_001n - 100_000n);
     expect(await balances(market, { payment: payment.id, buyer: buyer.address })).toEqual({
       payer: '-10000001',
       escrow: '0',
@@ -104,7 +102,7 @@ describe('a payment on chain', () => {
 
   test('cancelled before the deposit: call data is withdrawn, and a forced deposit reverts with nothing moved', async () => {
     const { payment, widget } = await market.payable();
-    const buyer = await createBuyer();
+    const buyer = await openWallet(inject('stack'));
     const before = await buyer.balance();
     await market.post(`/payments/${payment.id}/cancel`);
     const withdrawn = await market.get(`/widget/payments/${payment.id}`, payment.access_token);
@@ -117,8 +115,7 @@ describe('a payment on chain', () => {
   test('the buyer releases without the platform', async () => {
     const { payment, widget, buyer } = await fund(market);
     const terms = { ...termsOf(widget), payer: buyer.address };
-    const call = { address: market.diamond, abi: escrowAbi, functionName: 'release', args: [terms] } as const;
-    await buyer.mined(await buyer.client.writeContract(call));
+    await buyer.call('release', terms);
     await market.untilStatus(payment.id, 'released');
   });
 
@@ -130,7 +127,7 @@ describe('a payment on chain', () => {
 
   test("a second buyer's deposit is a duplicate: it moves nothing and goes back by itself", async () => {
     const { payment, widget } = await fund(market);
-    const second = await createBuyer();
+    const second = await openWallet(inject('stack'));
     const before = await second.balance();
     await second.deposit(termsOf(widget));
     await expect.poll(() => second.balance(), { timeout: 20_000 }).toBe(before);
@@ -144,12 +141,12 @@ describe('a payment on chain', () => {
   test('confirming until the network’s confirmations are there; no release before', async () => {
     const shop = await testMarketplace({ confirmations: 3 });
     const { payment, widget } = await shop.payable();
-    const buyer = await createBuyer();
+    const buyer = await openWallet(inject('stack'));
     await buyer.deposit(termsOf(widget));
     await shop.untilStatus(payment.id, 'confirming');
     const refused = await shop.post(`/payments/${payment.id}/release`);
     expect([refused.status, refused.json.code]).toEqual([409, 'illegal_transition']);
-    await mineBlocks(2);
+    await mineBlocks(inject('stack'), 2);
     await shop.untilStatus(payment.id, 'funded');
   });
 });
@@ -175,7 +172,7 @@ describe('a deposit with other terms', () => {
     const shop = await testMarketplace();
     const { payment, widget } = await shop.payable();
     const terms = termsOf(widget);
-    const buyer = await createBuyer(field === 'token' ? { token: shop.tokens.USDT } : {});
+    const buyer = await openWallet(shop.stack);
     const altered = { ...terms, ...change(terms, shop) };
     await buyer.deposit(altered);
     const id = dealId({ ...altered, payer: buyer.address }, 31337, shop.diamond);
@@ -188,13 +185,13 @@ describe('a deposit with other terms', () => {
       status: 'awaiting_deposit',
       transaction_hash: null,
     });
-    await (await createBuyer()).deposit(terms);
+    await (await openWallet(inject('stack'))).deposit(terms);
     await shop.untilStatus(payment.id, 'funded');
   });
 
   test('payer fixed to the depositor: the same deal, funded', async () => {
     const { payment, widget } = await market.payable();
-    const buyer = await createBuyer();
+    const buyer = await openWallet(inject('stack'));
     const terms = termsOf(widget);
     expect(terms.payer).toBe(zeroAddress);
     await buyer.deposit({ ...terms, payer: buyer.address });
@@ -205,7 +202,7 @@ describe('a deposit with other terms', () => {
     const shop = await testMarketplace();
     const { widget } = await shop.payable();
     const terms = termsOf(widget);
-    const buyer = await createBuyer();
+    const buyer = await openWallet(inject('stack'));
     const before = await buyer.balance();
     await buyer.deposit({ ...terms, amount: terms.amount + 5n });
     const unmatched = async () => (await shop.get(`/unmatched-deals?node_id=${shop.nodeId}`)).json.items;
@@ -252,7 +249,7 @@ describe('POST /api/v1/payments/{id}/retry-send', () => {
     expect(retried.json).toMatchObject({ id: payment.id, status: 'pending', retry_count: 1 });
     await shop.untilStatus(payment.id, 'awaiting_deposit');
     const { json: widget } = await shop.get(`/widget/payments/${payment.id}`, payment.access_token);
-    await (await createBuyer()).deposit(termsOf(widget));
+    await (await openWallet(inject('stack'))).deposit(termsOf(widget));
     await shop.untilStatus(payment.id, 'funded');
   });
 
@@ -277,9 +274,9 @@ describe('expiry', () => {
   test('a payment whose deposit deadline passed on chain is expired; a deposit reverts with both times', async () => {
     const { payment, widget } = await market.payable({ expires_at: new Date(Date.now() + 2_000).toISOString() });
     await new Promise((resolve) => setTimeout(resolve, 3_000));
-    await mineBlocks(1);
+    await mineBlocks(inject('stack'), 1);
     await market.untilStatus(payment.id, 'expired');
-    const buyer = await createBuyer();
+    const buyer = await openWallet(inject('stack'));
     await expect(buyer.deposit(termsOf(widget))).rejects.toThrow(
       'DepositAfterDeadline(uint256 timestamp, uint256 deadline)',
     );

@@ -2,7 +2,6 @@
 // database, and the API over them in this process.
 import { pino } from 'pino';
 import type { Address } from 'viem';
-import { generatePrivateKey, privateKeyToAddress } from 'viem/accounts';
 import { inject, onTestFinished } from 'vitest';
 import { createApp } from '../../api/app.ts';
 import { Tokens } from '../../api/core/auth.ts';
@@ -15,7 +14,10 @@ import {
   createNode,
   createWallet,
 } from '../../api/core/platform.ts';
+import { usdcAbi } from '../../contracts/abi.ts';
+import type { Terms } from '../../contracts/terms.ts';
 import type { Stack } from '../support/stack.ts';
+import { chainOf, strangerAddress } from '../support/wallet.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: answers are read as any client would, without our types.
 export type Json = any;
@@ -57,7 +59,7 @@ export async function openMarketplace({
     return (await createCurrency(sql, { networkId: network.id, code, name: code, decimals: 6, tokenAddress })).id;
   };
   const currencies = { USDC: await currency('USDC'), USDT: await currency('USDT') };
-  const payee = newAddress();
+  const payee = strangerAddress();
   const wallet = await createWallet(sql, { nodeId: node.id, networkId: network.id, address: payee, label: 'payee' });
   const integration = await createIntegration(sql, { nodeId: node.id, name });
   const token = await tokens.issueIntegrationToken(integration.id);
@@ -135,9 +137,15 @@ export async function openMarketplace({
     return row?.count ?? 0;
   }
 
+  /** Base units of USDC, or of `token`, that an address has on chain. */
+  const tokenBalance = (address: Address, token = stack.tokens.USDC): Promise<bigint> =>
+    chainOf(stack).readContract({ address: token, abi: usdcAbi, functionName: 'balanceOf', args: [address] });
+
   return {
     sql,
     app,
+    stack,
+    tokenBalance,
     nodeId: node.id,
     chainId: chain.id,
     networkId: network.id,
@@ -149,7 +157,7 @@ export async function openMarketplace({
     diamond: stack.diamond,
     operator: stack.operator,
     payee,
-    stranger: newAddress(),
+    stranger: strangerAddress(),
     token,
     call,
     get,
@@ -165,13 +173,23 @@ export async function openMarketplace({
   };
 }
 
+/** The terms in a widget's call data. */
+export function termsOf(widget: Json): Terms {
+  const [terms] = widget.contract.arguments;
+  return {
+    ...terms,
+    ref: BigInt(terms.ref),
+    amount: BigInt(terms.amount),
+    fee: BigInt(terms.fee),
+    depositDeadline: BigInt(terms.depositDeadline),
+    settlementDeadline: BigInt(terms.settlementDeadline),
+    resolutionDeadline: BigInt(terms.resolutionDeadline),
+  };
+}
+
 /** A marketplace that is closed when the test ends. */
 export async function testMarketplace(options: Parameters<typeof openMarketplace>[0] = {}): Promise<Marketplace> {
   const market = await openMarketplace(options);
   onTestFinished(async () => void (await market.close()));
   return market;
-}
-
-function newAddress(): Address {
-  return privateKeyToAddress(generatePrivateKey());
 }

@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { startApi, startWorker } from '../../scripts/dev/services.ts';
 import { type RunningStack, type Stack, startStack } from '../support/stack.ts';
-import { createBuyer, termsOf } from './buyer.ts';
-import { type Json, type Marketplace, openMarketplace } from './marketplace.ts';
+import { openWallet } from '../support/wallet.ts';
+import { type Json, type Marketplace, openMarketplace, termsOf } from './marketplace.ts';
 
 let running: RunningStack;
 let stack: Stack;
@@ -28,7 +28,7 @@ describe('API, worker and indexer killed between deposit and funded', () => {
     const { payment, widget } = await market.payable();
     await Promise.all([api.process.kill(), first.process.kill(), running.indexer.kill()]);
 
-    await (await createBuyer({ stack })).deposit(termsOf(widget));
+    await (await openWallet(stack)).deposit(termsOf(widget));
     expect((await market.get(`/payments/${payment.id}`)).json.status).toBe('awaiting_deposit');
 
     await running.restartIndexer();
@@ -51,7 +51,7 @@ describe('API, worker and indexer killed between deposit and funded', () => {
   test('work that a killed worker had claimed is taken over, and its transaction is sent once', async () => {
     const first = await worker();
     const { payment, widget } = await market.payable();
-    const buyer = await createBuyer({ stack });
+    const buyer = await openWallet(stack);
     await buyer.deposit(termsOf(widget));
     await market.untilStatus(payment.id, 'funded');
     await market.post(`/payments/${payment.id}/release`);
