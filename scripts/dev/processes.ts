@@ -41,6 +41,8 @@ export type RunningProcess = {
 };
 
 const DEFAULT_STOP_TIMEOUT_MS = 10_000;
+const live = new Set<RunningProcess>();
+let closing = false;
 
 function signalGroup(child: ChildProcess, signal: NodeJS.Signals | 0): boolean {
   if (child.pid === undefined) return false;
@@ -62,6 +64,7 @@ async function groupGone(child: ChildProcess, timeoutMs: number): Promise<boolea
 
 /** Starts a child as leader of its own process group, with both of its outputs appended to `logPath`. */
 export function startProcess(options: ProcessOptions): RunningProcess {
+  if (closing) throw new Error(`${options.name} was not started: everything is being stopped.`);
   mkdirSync(dirname(options.logPath), { recursive: true });
   const log = openSync(options.logPath, 'a', 0o600);
   const child = spawn(options.command, options.args, {
@@ -92,7 +95,7 @@ export function startProcess(options: ProcessOptions): RunningProcess {
     await groupGone(child, 5_000);
   };
 
-  return {
+  const started: RunningProcess = {
     name: options.name,
     pid: child.pid,
     logPath: options.logPath,
@@ -106,6 +109,15 @@ export function startProcess(options: ProcessOptions): RunningProcess {
       await exited;
     },
   };
+  live.add(started);
+  void exited.then(() => live.delete(started));
+  return started;
+}
+
+/** Stops every child that still runs, those that are only starting too, and starts none from now on. */
+export async function stopEverything(): Promise<void> {
+  closing = true;
+  await Promise.all([...live].map((child) => child.stop()));
 }
 
 /** Waits for `ready`, but no longer than the child lives. @throws Error with the tail of its log when it ends first. */

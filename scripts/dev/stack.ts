@@ -1,0 +1,246 @@
+/** Starts every part of a local stack in order, watches them, and stops them in the opposite order. */
+import { rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { connect, migrate } from '../../api/core/db.ts';
+import { compileContracts, startChain } from './hardhat.ts';
+import { startIndexer } from './ponder.ts';
+import { requireFreePort } from './ports.ts';
+import { startPostgres } from './postgres.ts';
+import { requireFolder, requireNode } from './preflight.ts';
+import { Problem } from './problem.ts';
+import { describeExit, type RunningProcess, stopEverything } from './processes.ts';
+import type { Progress } from './progress.ts';
+import { type SeedPolicy, seed } from './seed.ts';
+import { startApi, startWorker } from './services.ts';
+import { findStackFile, removeStackFile, type StackFile, writeStackFile } from './stackfile.ts';
+import {
+  castFor,
+  findOrDeploy,
+  fundBuyers,
+  keepBlocksComing,
+  masterSecret,
+  readChainId,
+  requireDatabase,
+} from './world.ts';
+
+export type StackOptions = {
+  dataDir: string;
+  port: number;
+  hardhatPort: number;
+  postgresPort: number;
+  indexerPort: number;
+  /** Use and keep this database instead of a fresh one. */
+  databaseUrl?: string;
+  /** Use and keep this chain instead of a fresh one. */
+  rpcUrl?: string;
+};
+
+type Part = { name: string; process: RunningProcess; stop(): Promise<void> };
+
+const POLICY_PERIOD_SECONDS = 14 * 86_400;
+
+/** A stack on its way up, up, or on its way down. */
+export class Stack {
+  readonly #options: StackOptions;
+  readonly #progress: Progress;
+  readonly #dataDir: string;
+  readonly #parts: Part[] = [];
+  #stopping: Promise<void> | undefined;
+  #fail: (fault: Error) => void = () => {};
+
+  /** Rejects when a part ends by itself. */
+  readonly failed: Promise<never>;
+
+  constructor(options: StackOptions, progress: Progress) {
+    this.#options = options;
+    this.#progress = progress;
+    this.#dataDir = resolve(options.dataDir);
+    this.failed = new Promise((_, reject) => {
+      this.#fail = reject;
+    });
+    // Whoever waits for it hears of it; nobody waiting must not end the process.
+    this.failed.catch(() => {});
+  }
+
+  /** Starts everything and answers what there is to know. @throws Problem when the machine is not ready for it */
+  async start(): Promise<StackFile> {
+    const { databaseUrl: givenDatabase, rpcUrl: givenChain } = this.#options;
+    await this.#checkMachine();
+    await this.#forgetLastWorld();
+    const addressBookPath = join(this.#dataDir, 'addresses.json');
+    const chainId = givenChain === undefined ? undefined : await readChainId(givenChain);
+    if (chainId !== undefined) castFor(chainId, process.env);
+
+    this.#progress.step('Starting database and chain, compiling the contracts (half a minute the first time) …');
+    const [databaseUrl, rpcUrl] = await Promise.all([
+      givenDatabase ?? this.#startDatabase(),
+      givenChain ?? this.#startChain(),
+      this.#compile(),
+    ]);
+    if (givenDatabase !== undefined) {
+      await requireDatabase(givenDatabase, { withNewChain: givenChain === undefined });
+    }
+    const eip155Id = chainId ?? (await readChainId(rpcUrl));
+    const cast = castFor(eip155Id, process.env);
+    const deployment = { rpcUrl, chainId: eip155Id, addressBookPath, deployerKey: cast.deployerKey };
+    const [entry, migrations] = await Promise.all([findOrDeploy(deployment, this.#progress), migrate(databaseUrl)]);
+    this.#progress.step(
+      migrations.length === 0 ? 'Database is up to date' : `Database migrated: ${migrations.join(', ')}`,
+    );
+    await fundBuyers(rpcUrl, entry, cast);
+    if (givenChain === undefined) await keepBlocksComing(rpcUrl);
+
+    const policy: SeedPolicy = {
+      feeBps: 150,
+      feeFixed: '0.10',
+      feeRecipient: cast.feeRecipient,
+      arbiter: cast.arbiter,
+      settlementPeriodSeconds: POLICY_PERIOD_SECONDS,
+      resolutionPeriodSeconds: POLICY_PERIOD_SECONDS,
+      defaultOutcome: 'refund',
+    };
+    const sql = connect(databaseUrl, { maxConnections: 1 });
+    const networkName = `Chain ${eip155Id}, diamond ${entry.diamond}`;
+    const names = { nodeName: 'Demo marketplace', networkName };
+    const seedOptions = { entry, rpcUrls: [rpcUrl], operator: cast.operator, payee: cast.payee, policy, ...names };
+    const seeded = await seed(sql, { ...seedOptions, confirmations: 1 }).finally(() => sql.end());
+    this.#progress.step('Marketplace with deal policy, network, currencies, wallet and integration seeded');
+
+    const secret = await masterSecret(this.#dataDir, { fresh: givenDatabase === undefined, env: process.env });
+    const { port, indexerPort } = this.#options;
+    const log = (name: string) => this.#log(name);
+    const [indexer, api] = await Promise.all([
+      this.#add(
+        'Indexer',
+        startIndexer({
+          databaseUrl,
+          rpcUrl,
+          chainId: eip155Id,
+          addressBookPath,
+          logPath: log('indexer'),
+          port: indexerPort,
+        }),
+        ({ url }) => `follows the chain, ${url}`,
+      ),
+      this.#add('API', startApi({ databaseUrl, secret, logPath: log('api'), port }), ({ url }) => `answers at ${url}`),
+      this.#add(
+        'Worker',
+        startWorker({ databaseUrl, secret, logPath: log('worker'), operatorKeys: [cast.operatorKey] }),
+        () => `signs as operator ${cast.operator}`,
+      ),
+    ]);
+
+    const stack: StackFile = {
+      process_id: process.pid,
+      started_at: new Date().toISOString(),
+      api_url: api.url,
+      docs_url: `${api.url}/docs`,
+      openapi_url: `${api.url}/api/v1/openapi.json`,
+      indexer_url: indexer.url,
+      rpc_url: rpcUrl,
+      database_url: databaseUrl,
+      address_book: addressBookPath,
+      logs: join(this.#dataDir, 'logs'),
+      eip155_id: eip155Id,
+      diamond: entry.diamond,
+      tokens: Object.fromEntries(Object.values(entry.tokens).map(({ symbol, ...token }) => [symbol, token])),
+      node_id: seeded.nodeId,
+      chain_id: seeded.chainId,
+      network_id: seeded.networkId,
+      wallet_id: seeded.walletId,
+      currencies: seeded.currencies,
+      payment_address: cast.payee,
+      operator: cast.operator,
+      fee_recipient: cast.feeRecipient,
+      integration: { client_id: seeded.clientId, client_secret: seeded.clientSecret },
+      buyers: cast.buyers.map(({ address, privateKey }) => ({ address, private_key: privateKey })),
+    };
+    await writeStackFile(this.#dataDir, stack);
+    return stack;
+  }
+
+  /** Stops every part, last started first; asked again it answers with the same stop. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stopParts();
+    return this.#stopping;
+  }
+
+  async #stopParts(): Promise<void> {
+    for (const part of [...this.#parts].reverse()) await part.stop();
+    await stopEverything();
+    await removeStackFile(this.#dataDir);
+  }
+
+  #log(name: string): string {
+    return join(this.#dataDir, 'logs', `${name}.log`);
+  }
+
+  async #checkMachine(): Promise<void> {
+    requireNode();
+    await requireFolder(this.#dataDir);
+    const running = findStackFile(this.#dataDir);
+    if (running !== undefined) {
+      throw new Problem(
+        `A stack runs in ${this.#dataDir} already (process ${running.process_id}): stop it with Ctrl-C or \`kill ${running.process_id}\`, or choose another folder with --data DIR.`,
+      );
+    }
+    const { port, indexerPort, hardhatPort, postgresPort, rpcUrl, databaseUrl } = this.#options;
+    const needed = [
+      [port, '--port', 'API'],
+      [indexerPort, '--indexer-port', 'indexer'],
+      ...(rpcUrl === undefined ? [[hardhatPort, '--hardhat-port', 'chain'] as const] : []),
+      ...(databaseUrl === undefined ? [[postgresPort, '--postgres-port', 'PostgreSQL'] as const] : []),
+    ] as const;
+    const ports = needed.map(([number]) => number);
+    if (new Set(ports).size < ports.length) throw new Problem(`The ports must differ: ${ports.join(', ')}.`);
+    for (const [number, flag, what] of needed) await requireFreePort(number, flag, what);
+    this.#progress.step(`Node ${process.versions.node}; ports ${ports.join(', ')} are free`);
+  }
+
+  async #forgetLastWorld(): Promise<void> {
+    await removeStackFile(this.#dataDir);
+    await rm(join(this.#dataDir, 'logs'), { recursive: true, force: true });
+    if (this.#options.rpcUrl === undefined) await rm(join(this.#dataDir, 'addresses.json'), { force: true });
+  }
+
+  async #compile(): Promise<void> {
+    await compileContracts(this.#log('compile'));
+    this.#progress.step('Contracts compiled');
+  }
+
+  async #startDatabase(): Promise<string> {
+    const dataDir = join(this.#dataDir, 'postgres');
+    const server = await this.#add(
+      'PostgreSQL',
+      startPostgres({ dataDir, logPath: this.#log('postgres'), port: this.#options.postgresPort }),
+      ({ port, note }) => `on 127.0.0.1:${port}${note === undefined ? '' : ` (${note})`}`,
+    );
+    return server.url;
+  }
+
+  async #startChain(): Promise<string> {
+    const chain = await this.#add(
+      'Hardhat node',
+      startChain({ logPath: this.#log('chain'), port: this.#options.hardhatPort }),
+      ({ rpcUrl }) => `answers at ${rpcUrl}`,
+    );
+    return chain.rpcUrl;
+  }
+
+  /** Waits for a part to start, remembers how to stop it, and raises the alarm when it ends by itself. */
+  async #add<T extends { process: RunningProcess; stop?(): Promise<void> }>(
+    name: string,
+    starting: Promise<T>,
+    report: (started: T) => string,
+  ): Promise<T> {
+    const started = await starting;
+    const { process: child } = started;
+    this.#parts.push({ name, process: child, stop: () => started.stop?.() ?? child.stop() });
+    void child.exited.then((exit) => {
+      if (this.#stopping !== undefined) return;
+      this.#fail(new Error(`${name} ended (${describeExit(exit)}). The end of ${child.logPath}:\n${child.tail()}`));
+    });
+    this.#progress.step(`${name} ${report(started)}`);
+    return started;
+  }
+}
