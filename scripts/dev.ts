@@ -46,7 +46,7 @@ function announce(options: StackOptions, progress: Progress): void {
     part.startsWith('the '),
   );
   if (fresh.length > 0)
-    progress.line(`A fresh world: ${fresh.join(' and ')} of an earlier start in ${options.dataDir} are dropped.`);
+    progress.line(`A fresh world: dropped ${fresh.join(' and ')} of any earlier start in ${options.dataDir}.`);
   if (kept.length > 0) progress.line(`Used as it stands and kept: ${kept.join(' and ')} given.`);
 }
 

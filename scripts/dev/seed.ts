@@ -1,10 +1,11 @@
 /**
  * What a fresh database needs before the first payment: chain, network, currencies, a node with its deal policy, a payee
- * wallet and an integration. Running it again with the same names re-uses what stands there, but for the client secret.
+ * wallet and an integration. Running it again with the same names re-uses what stands there.
  */
 import type { Address } from 'viem';
 import type { Sql } from '../../api/core/db.ts';
 import {
+  authenticate,
   createChain,
   createCurrency,
   createIntegration,
@@ -36,18 +37,21 @@ export type SeedOptions = {
   networkName: string;
   /** Blocks that make a chain fact count. */
   confirmations: number;
+  /** Of an earlier seed of this database: kept when they still open it. */
+  credentials?: Credentials;
 };
 
-/** Ids of what was seeded; the client secret is shown here only. */
-export type Seed = {
+/** What an integration signs in with. */
+export type Credentials = { clientId: string; clientSecret: string };
+
+/** Ids of what was seeded, and the integration's credentials, whose secret is shown here only. */
+export type Seed = Credentials & {
   chainId: string;
   networkId: string;
   /** By the token's symbol. */
   currencies: Record<string, string>;
   nodeId: string;
   walletId: string;
-  clientId: string;
-  clientSecret: string;
 };
 
 /** Writes the seed, or finds it by its names. */
@@ -81,14 +85,24 @@ export async function seed(sql: Sql, options: SeedOptions): Promise<Seed> {
     address: options.payee,
     label: 'Payouts',
   });
-  const integration = await createIntegration(sql, { nodeId: node.id, name: `${options.nodeName} shop` });
+  const { clientId, clientSecret } =
+    (await stillValid(sql, options.credentials)) ??
+    (await createIntegration(sql, { nodeId: node.id, name: `${options.nodeName} shop` }));
   return {
     chainId: chain.id,
     networkId: network.id,
     currencies,
     nodeId: node.id,
     walletId: wallet.id,
-    clientId: integration.clientId,
-    clientSecret: integration.clientSecret,
+    clientId,
+    clientSecret,
   };
+}
+
+async function stillValid(sql: Sql, credentials: Credentials | undefined): Promise<Credentials | undefined> {
+  if (credentials === undefined) return undefined;
+  return await authenticate(sql, credentials.clientId, credentials.clientSecret).then(
+    () => credentials,
+    () => undefined,
+  );
 }

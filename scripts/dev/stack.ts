@@ -18,8 +18,9 @@ import {
   findOrDeploy,
   fundBuyers,
   keepBlocksComing,
-  masterSecret,
+  keepSecrets,
   readChainId,
+  recallSecrets,
   requireDatabase,
 } from './world.ts';
 
@@ -90,6 +91,8 @@ export class Stack {
     await fundBuyers(rpcUrl, entry, cast);
     if (givenChain === undefined) await keepBlocksComing(rpcUrl);
 
+    const secrets = recallSecrets(this.#dataDir, { fresh: givenDatabase === undefined, env: process.env });
+    const { masterSecret: secret, credentials } = secrets;
     const policy: SeedPolicy = {
       feeBps: 150,
       feeFixed: '0.10',
@@ -102,11 +105,13 @@ export class Stack {
     const sql = connect(databaseUrl, { maxConnections: 1 });
     const networkName = `Chain ${eip155Id}, diamond ${entry.diamond}`;
     const names = { nodeName: 'Demo marketplace', networkName };
-    const seedOptions = { entry, rpcUrls: [rpcUrl], operator: cast.operator, payee: cast.payee, policy, ...names };
+    const roles = { operator: cast.operator, payee: cast.payee };
+    const seedOptions = { entry, rpcUrls: [rpcUrl], ...roles, policy, ...names, ...(credentials && { credentials }) };
     const seeded = await seed(sql, { ...seedOptions, confirmations: 1 }).finally(() => sql.end());
+    const { clientId, clientSecret } = seeded;
+    await keepSecrets(this.#dataDir, { masterSecret: secret, credentials: { clientId, clientSecret } });
     this.#progress.step('Marketplace with deal policy, network, currencies, wallet and integration seeded');
 
-    const secret = await masterSecret(this.#dataDir, { fresh: givenDatabase === undefined, env: process.env });
     const { port, indexerPort } = this.#options;
     const log = (name: string) => this.#log(name);
     const [indexer, api] = await Promise.all([
@@ -152,7 +157,7 @@ export class Stack {
       payment_address: cast.payee,
       operator: cast.operator,
       fee_recipient: cast.feeRecipient,
-      integration: { client_id: seeded.clientId, client_secret: seeded.clientSecret },
+      integration: { client_id: clientId, client_secret: clientSecret },
       buyers: cast.buyers.map(({ address, privateKey }) => ({ address, private_key: privateKey })),
     };
     await writeStackFile(this.#dataDir, stack);

@@ -25,6 +25,7 @@ import { hardhatAccount, hardhatKey, ROLES } from './accounts.ts';
 import { HARDHAT_CHAIN_ID } from './hardhat.ts';
 import { describe, Problem } from './problem.ts';
 import type { Progress } from './progress.ts';
+import type { Credentials } from './seed.ts';
 
 /** Who plays which role in a stack, and the keys that it signs with. */
 export type Cast = {
@@ -154,16 +155,24 @@ export async function requireDatabase(databaseUrl: string, { withNewChain }: { w
   }
 }
 
-/** The stack's master secret: DEALKEEP_SECRET, or the one in the data folder, made at the first start. */
-export async function masterSecret(
-  dataDir: string,
-  { fresh, env }: { fresh: boolean; env: NodeJS.ProcessEnv },
-): Promise<string> {
-  const path = join(dataDir, 'secret');
-  if (env.DEALKEEP_SECRET) return env.DEALKEEP_SECRET;
-  if (!fresh && existsSync(path)) return readFileSync(path, 'utf8').trim();
-  const secret = randomBytes(32).toString('hex');
+/** What a data folder remembers for a database that is kept. */
+export type Keepsake = { masterSecret: string; credentials?: Credentials };
+
+function keepsakePath(dataDir: string): string {
+  return join(dataDir, 'secrets.json');
+}
+
+/** The secrets of the database that is kept; new ones for a fresh one. DEALKEEP_SECRET wins. */
+export function recallSecrets(dataDir: string, { fresh, env }: { fresh: boolean; env: NodeJS.ProcessEnv }): Keepsake {
+  const path = keepsakePath(dataDir);
+  const kept: Keepsake | undefined = !fresh && existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : undefined;
+  const masterSecret = env.DEALKEEP_SECRET ?? kept?.masterSecret ?? randomBytes(32).toString('hex');
+  return { ...kept, masterSecret };
+}
+
+/** Remembers the secrets for the next start, readable by the owner alone. */
+export async function keepSecrets(dataDir: string, keepsake: Keepsake): Promise<void> {
+  const path = keepsakePath(dataDir);
   await rm(path, { force: true });
-  await writeFile(path, `${secret}\n`, { mode: 0o600 });
-  return secret;
+  await writeFile(path, `${JSON.stringify(keepsake, null, 2)}\n`, { mode: 0o600 });
 }
