@@ -1,0 +1,82 @@
+// Owns how personal data is sealed at rest: AES-256-GCM under a key derived from a master secret, bound to the row it
+// belongs to. Knows no table, stores nothing, and never says what a value that it could not open looked like.
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
+import { CoreError } from './errors.ts';
+
+/** Where a sealed value lives: table, node and the row's own ids. It opens nowhere else. */
+export type Place = readonly [table: string, nodeId: string, ...ids: string[]];
+
+// version 1 | key id 8 | nonce 12 | ciphertext | tag 16
+const VERSION = 1;
+const KEY_ID_BYTES = 8;
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+/** The part of a sealed value, in bytes, that says under which key it is; see {@link Vault.prefix}. */
+export const PREFIX_BYTES = 1 + KEY_ID_BYTES;
+
+// Random nonces of 96 bits are good for 2^32 values under one key (NIST SP 800-38D, 8.3); rotate long before.
+type Key = { prefix: Buffer; bytes: Buffer };
+
+function deriveKey(masterSecret: string): Key {
+  if (!/^(0x)?[0-9a-f]{64}$/i.test(masterSecret)) {
+    throw new CoreError('invalid_request', 'Each master secret must be 32 bytes as hex.');
+  }
+  const secret = Buffer.from(masterSecret.replace(/^0x/, ''), 'hex');
+  const derive = (purpose: string, length: number) => Buffer.from(hkdfSync('sha256', secret, '', purpose, length));
+  const prefix = Buffer.concat([Buffer.of(VERSION), derive('vault-key-id', KEY_ID_BYTES)]);
+  return { prefix, bytes: derive('vault-key', 32) };
+}
+
+/** Seals under the current master secret; opens what any of the given ones sealed. */
+export class Vault {
+  readonly #current: Key;
+  readonly #keys = new Map<string, Buffer>();
+
+  /** @param currentSecret 32 bytes as hex, like each of `olderSecrets`; @throws invalid_request when one is anything else. */
+  constructor(currentSecret: string, olderSecrets: readonly string[] = []) {
+    this.#current = deriveKey(currentSecret);
+    for (const { prefix, bytes } of [this.#current, ...olderSecrets.map(deriveKey)]) {
+      this.#keys.set(prefix.toString('hex'), bytes);
+    }
+  }
+
+  /** What every value begins with that is sealed under the current key: {@link PREFIX_BYTES} bytes. */
+  get prefix(): Buffer {
+    return Buffer.from(this.#current.prefix);
+  }
+
+  /** Seals a JSON value for one place; the same value never gives the same bytes twice. */
+  seal(place: Place, value: unknown): Buffer {
+    const { prefix, bytes } = this.#current;
+    const nonce = randomBytes(NONCE_BYTES);
+    const cipher = createCipheriv('aes-256-gcm', bytes, nonce, { authTagLength: TAG_BYTES });
+    cipher.setAAD(associatedData(prefix, place));
+    const text = Buffer.concat([cipher.update(JSON.stringify(value), 'utf8'), cipher.final()]);
+    return Buffer.concat([prefix, nonce, text, cipher.getAuthTag()]);
+  }
+
+  /** Opens what {@link seal} made for this very place. @throws Error when key, place or a single bit is another. */
+  open<Value>(place: Place, sealed: Uint8Array): Value {
+    const bytes = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength);
+    const prefix = bytes.subarray(0, PREFIX_BYTES);
+    const key = this.#keys.get(prefix.toString('hex'));
+    if (!key) throw new Error(`A value in ${place[0]} is sealed under a key that this process was not given.`);
+    const nonce = bytes.subarray(PREFIX_BYTES, PREFIX_BYTES + NONCE_BYTES);
+    const end = Math.max(bytes.length - TAG_BYTES, PREFIX_BYTES + NONCE_BYTES);
+    let text: string;
+    try {
+      const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES });
+      decipher.setAAD(associatedData(prefix, place));
+      decipher.setAuthTag(bytes.subarray(end));
+      text =
+        decipher.update(bytes.subarray(PREFIX_BYTES + NONCE_BYTES, end), undefined, 'utf8') + decipher.final('utf8');
+    } catch {
+      throw new Error(`A sealed value in ${place[0]} was changed or is not of this row.`);
+    }
+    return JSON.parse(text) as Value;
+  }
+}
+
+function associatedData(prefix: Uint8Array, place: Place): Buffer {
+  return Buffer.concat([prefix, Buffer.from(JSON.stringify(place))]);
+}
