@@ -2,6 +2,7 @@
  * How the contracts are compiled, tested and run locally: offline, with the solc that npm installed, and always with the
  * settings of the deployment, so that tests and gas measurements see the very code that holds money.
  */
+import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import hardhatViem from '@nomicfoundation/hardhat-viem';
 import { defineConfig } from 'hardhat/config';
@@ -9,9 +10,19 @@ import { defineConfig } from 'hardhat/config';
 const compiler = {
   version: '0.8.37',
   path: createRequire(import.meta.url).resolve('solc/soljson.js'),
-  isolated: false,
   settings: { evmVersion: 'prague', viaIR: true, optimizer: { enabled: true, runs: 20_000 } },
 };
+
+/** Tests take the contracts from their artifacts, so they can be compiled without viaIR, four times as fast. */
+const overrides = Object.fromEntries(
+  readdirSync(new URL('test/contracts', import.meta.url))
+    .filter((name) => name.endsWith('.t.sol') && name !== 'Twins.t.sol')
+    .map((name) => [
+      `test/contracts/${name}`,
+      { ...compiler, settings: { evmVersion: 'prague', optimizer: { enabled: true, runs: 200 } } },
+    ]),
+);
+const profile = { compilers: [compiler], overrides, isolated: false };
 
 export default defineConfig({
   plugins: [hardhatViem],
@@ -21,7 +32,7 @@ export default defineConfig({
       '@openzeppelin/contracts/governance/TimelockController.sol',
       '@openzeppelin/contracts/proxy/ERC1967/ERC1967Proxy.sol',
     ],
-    profiles: { default: compiler, production: compiler },
+    profiles: { default: profile, production: profile },
   },
   paths: { sources: 'contracts', tests: { solidity: 'test/contracts' } },
   networks: {

@@ -158,9 +158,7 @@ contract DepositTest is EscrowTest {
         Terms memory terms = usualTerms();
         vm.prank(payer);
         usdc.approve(diamond, AMOUNT - 1);
-        vm.expectRevert(
-            abi.encodeWithSelector(IEscrow.TransferFailed.selector, terms.token, payer, diamond, AMOUNT)
-        );
+        vm.expectRevert(abi.encodeWithSelector(IEscrow.TransferFailed.selector, terms.token, payer, diamond, AMOUNT));
         vm.prank(payer);
         escrow.deposit(terms);
         assertDeal(terms, 0, 0, Status.None);

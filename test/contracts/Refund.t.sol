@@ -203,9 +203,7 @@ contract RefundTest is EscrowTest {
         vm.prank(payee);
         escrow.returnPayment(terms, 100);
         vm.assertEq(usdc.balanceOf(payer), before + 100, "payer");
-        vm.expectRevert(
-            abi.encodeWithSelector(IEscrow.AmountOutOfRange.selector, released - 99, released - 100)
-        );
+        vm.expectRevert(abi.encodeWithSelector(IEscrow.AmountOutOfRange.selector, released - 99, released - 100));
         vm.prank(payee);
         escrow.returnPayment(terms, released - 99);
         vm.prank(payee);

@@ -208,7 +208,7 @@ contract ReleaseTest is EscrowTest {
         uint256 refunded;
         while (released + refunded < terms.amount) {
             seed = uint256(keccak256(abi.encode(seed)));
-            uint256 slice = 1 + (seed >> 8) % (terms.amount - released - refunded);
+            uint256 slice = 1 + ((seed >> 8) % (terms.amount - released - refunded));
             if (seed & 1 == 0) {
                 vm.prank(payer);
                 escrow.releasePart(terms, slice);

@@ -2,19 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {IEscrow, Status, Terms} from "../../contracts/interfaces/IEscrow.sol";
-import {TermsCheck} from "../../contracts/libraries/TermsCheck.sol";
 import {EscrowTest} from "./support/EscrowTest.sol";
-
-/// Both forms of the check, callable from outside.
-contract TermsCheckTwins {
-    function passes(Terms calldata terms, address payer) external view returns (bool) {
-        return TermsCheck.passes(terms, payer);
-    }
-
-    function explain(Terms calldata terms, address payer) external view {
-        TermsCheck.explain(terms, payer);
-    }
-}
 
 // deposit, bad terms: each should revert with both values
 // ├── amount zero · above 120 bits
@@ -24,16 +12,8 @@ contract TermsCheckTwins {
 // ├── payer the token · the diamond
 // ├── arbiter the payer · the payee
 // ├── deadlines too close or out of order, both gaps · too far · wrapping
-// ├── dirty bits in each address · an outcome beyond its type
-// └── the branch-free check and the plain one agree on any words
+// └── dirty bits in each address · an outcome beyond its type
 contract TermsCheckTest is EscrowTest {
-    TermsCheckTwins private twins;
-
-    function setUp() public override {
-        super.setUp();
-        twins = new TermsCheckTwins();
-    }
-
     function test_RevertWhen_TheAmountIsZero() public {
         Terms memory terms = usualTerms();
         (terms.amount, terms.fee) = (0, 0);
@@ -136,12 +116,7 @@ contract TermsCheckTest is EscrowTest {
         terms.settlementDeadline = type(uint256).max;
         refuses(
             terms,
-            abi.encodeWithSelector(
-                IEscrow.DeadlineGap.selector,
-                type(uint256).max,
-                terms.resolutionDeadline,
-                1 hours
-            )
+            abi.encodeWithSelector(IEscrow.DeadlineGap.selector, type(uint256).max, terms.resolutionDeadline, 1 hours)
         );
     }
 
@@ -183,63 +158,6 @@ contract TermsCheckTest is EscrowTest {
         vm.prank(payer);
         (bool ok, ) = diamond.call(data);
         vm.assertTrue(!ok, "outcome 2");
-    }
-
-    /// Any words at all, and words close to the borders, in each place.
-    function testFuzz_BothChecksAgree(uint256 place, uint256 kind, uint256 word) public {
-        address[7] memory known = [payer, payee, operator, arbiter, diamond, address(usdc), address(twins)];
-        kind %= 5;
-        if (kind == 0) word = uint160(known[word % 7]);
-        if (kind == 1) word = START + (word % (3700 days));
-        if (kind == 2) word %= 3;
-        if (kind == 3) word = type(uint256).max - (word % 4000);
-        agree(place % 13, word);
-    }
-
-    function test_BothChecksAgreeAtEveryBorder() public view {
-        uint256[12] memory words = [
-            uint256(0),
-            1,
-            2,
-            AMOUNT,
-            AMOUNT + 1,
-            type(uint120).max,
-            1 << 120,
-            1 << 160,
-            START,
-            START - 1,
-            START + 3650 days,
-            START + 3650 days + 1
-        ];
-        for (uint256 place; place < 13; place++) {
-            for (uint256 i; i < words.length; i++) agree(place, words[i]);
-            agree(place, uint160(payer));
-            agree(place, uint160(payee));
-            agree(place, uint160(operator));
-            agree(place, uint160(address(usdc)));
-            agree(place, uint160(address(twins)));
-            agree(place, (1 << 160) | uint160(payee));
-            agree(place, START + 1 days + 1 hours);
-            agree(place, START + 1 days + 1 hours - 1);
-            agree(place, START + 20 days - 1 hours);
-            agree(place, START + 20 days - 1 hours + 1);
-            agree(place, type(uint256).max);
-            agree(place, type(uint256).max - 3599);
-        }
-    }
-
-    function agree(uint256 place, uint256 word) private view {
-        bytes memory passing = abi.encodeCall(TermsCheckTwins.passes, (usualTerms(), payer));
-        bytes memory explaining = abi.encodeCall(TermsCheckTwins.explain, (usualTerms(), payer));
-        uint256 at = 36 + 32 * place;
-        assembly ("memory-safe") {
-            mstore(add(passing, at), word)
-            mstore(add(explaining, at), word)
-        }
-        (bool ok, bytes memory answer) = address(twins).staticcall(passing);
-        (bool explained, ) = address(twins).staticcall(explaining);
-        vm.assertTrue(ok, "the sum never reverts");
-        vm.assertTrue(abi.decode(answer, (bool)) == explained, "both say the same");
     }
 
     function refuses(Terms memory terms, bytes memory reason) private {

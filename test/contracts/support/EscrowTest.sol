@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {Diamond} from "../../../contracts/Diamond.sol";
-import {DelegatesFacet} from "../../../contracts/facets/DelegatesFacet.sol";
-import {DiamondCutFacet} from "../../../contracts/facets/DiamondCutFacet.sol";
-import {DiamondLoupeFacet} from "../../../contracts/facets/DiamondLoupeFacet.sol";
-import {OwnershipFacet} from "../../../contracts/facets/OwnershipFacet.sol";
-import {TokenPolicyFacet} from "../../../contracts/facets/TokenPolicyFacet.sol";
 import {IDelegates} from "../../../contracts/interfaces/IDelegates.sol";
 import {
     FacetCut,
@@ -16,9 +10,7 @@ import {
     IOwnership
 } from "../../../contracts/interfaces/IDiamond.sol";
 import {Deal, DealId, DealState, IEscrow, Outcome, Status, Terms} from "../../../contracts/interfaces/IEscrow.sol";
-import {IPermit2} from "../../../contracts/interfaces/IPermit2.sol";
 import {ITokenPolicy} from "../../../contracts/interfaces/ITokenPolicy.sol";
-import {TestPermit2} from "../../../contracts/tokens/TestPermit2.sol";
 import {TestUSDC} from "../../../contracts/tokens/TestUSDC.sol";
 import {TestUSDT} from "../../../contracts/tokens/TestUSDT.sol";
 import {Vm} from "./Vm.sol";
@@ -44,7 +36,7 @@ abstract contract EscrowTest {
 
     TestUSDC internal usdc;
     TestUSDT internal usdt;
-    TestPermit2 internal permit2;
+    address internal permit2;
     IEscrow internal escrow;
     address internal diamond;
 
@@ -52,11 +44,11 @@ abstract contract EscrowTest {
         vm.warp(START);
         usdc = new TestUSDC();
         usdt = new TestUSDT();
-        permit2 = new TestPermit2();
+        permit2 = make("TestPermit2.sol:TestPermit2", "");
         address[] memory tokens = new address[](2);
         tokens[0] = address(usdc);
         tokens[1] = address(usdt);
-        diamond = address(new Diamond(owner, guardian, IPermit2(address(permit2)), facetCuts(), tokens));
+        diamond = make("Diamond.sol:Diamond", abi.encode(owner, guardian, permit2, facetCuts(), tokens));
         escrow = IEscrow(diamond);
         fund(payer);
     }
@@ -131,21 +123,21 @@ abstract contract EscrowTest {
 
     function facetCuts() internal returns (FacetCut[] memory cuts) {
         cuts = new FacetCut[](5);
-        cuts[0] = cut(address(new DiamondCutFacet()), 2);
+        cuts[0] = cut("DiamondCutFacet", 2);
         cuts[0].functionSelectors[0] = IDiamondCut.diamondCut.selector;
         cuts[0].functionSelectors[1] = IDiamondCut.finalize.selector;
-        cuts[1] = cut(address(new DiamondLoupeFacet()), 5);
+        cuts[1] = cut("DiamondLoupeFacet", 5);
         cuts[1].functionSelectors[0] = IDiamondLoupe.facets.selector;
         cuts[1].functionSelectors[1] = IDiamondLoupe.facetFunctionSelectors.selector;
         cuts[1].functionSelectors[2] = IDiamondLoupe.facetAddresses.selector;
         cuts[1].functionSelectors[3] = IDiamondLoupe.facetAddress.selector;
         cuts[1].functionSelectors[4] = 0x01ffc9a7; // supportsInterface(bytes4)
-        cuts[2] = cut(address(new OwnershipFacet()), 4);
+        cuts[2] = cut("OwnershipFacet", 4);
         cuts[2].functionSelectors[0] = IOwnership.owner.selector;
         cuts[2].functionSelectors[1] = IOwnership.pendingOwner.selector;
         cuts[2].functionSelectors[2] = IOwnership.transferOwnership.selector;
         cuts[2].functionSelectors[3] = IOwnership.acceptOwnership.selector;
-        cuts[3] = cut(address(new TokenPolicyFacet()), 7);
+        cuts[3] = cut("TokenPolicyFacet", 7);
         cuts[3].functionSelectors[0] = ITokenPolicy.allowTokens.selector;
         cuts[3].functionSelectors[1] = ITokenPolicy.disallowTokens.selector;
         cuts[3].functionSelectors[2] = ITokenPolicy.pauseDeposits.selector;
@@ -153,12 +145,22 @@ abstract contract EscrowTest {
         cuts[3].functionSelectors[4] = ITokenPolicy.setGuardian.selector;
         cuts[3].functionSelectors[5] = ITokenPolicy.guardian.selector;
         cuts[3].functionSelectors[6] = ITokenPolicy.tokenPolicy.selector;
-        cuts[4] = cut(address(new DelegatesFacet()), 2);
+        cuts[4] = cut("DelegatesFacet", 2);
         cuts[4].functionSelectors[0] = IDelegates.setDelegate.selector;
         cuts[4].functionSelectors[1] = IDelegates.isDelegate.selector;
     }
 
-    function cut(address facet, uint256 count) private pure returns (FacetCut memory) {
-        return FacetCut(facet, FacetCutAction.Add, new bytes4[](count));
+    function cut(string memory facet, uint256 count) private returns (FacetCut memory) {
+        address at = make(string.concat(facet, ".sol:", facet), "");
+        return FacetCut(at, FacetCutAction.Add, new bytes4[](count));
+    }
+
+    /// Creates a contract from its artifact: the very code that is deployed, whatever compiled this test.
+    function make(string memory artifact, bytes memory arguments) internal returns (address created) {
+        bytes memory code = bytes.concat(vm.getCode(artifact), arguments);
+        assembly ("memory-safe") {
+            created := create(0, add(code, 32), mload(code))
+        }
+        vm.assertTrue(created != address(0), artifact);
     }
 }

@@ -35,6 +35,8 @@ interface Vm {
 
     function expectRevert(bytes calldata revertData) external;
 
+    function getCode(string calldata artifactPath) external view returns (bytes memory creationBytecode);
+
     function getRecordedLogs() external returns (Log[] memory logs);
 
     function load(address target, bytes32 slot) external view returns (bytes32 data);
