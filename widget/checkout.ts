@@ -1,0 +1,222 @@
+/**
+ * Owns one checkout: its state, the readings of the API that lead it, and the deposit flow, which is loaded when it is
+ * needed. It renders nothing; the element listens to `onChange`.
+ */
+import type { Address, Hex } from 'viem';
+import { type ChainInfo, chainInfo } from './chains.ts';
+import type { Deal, Expected } from './deposit/deal.ts';
+import type { DepositFlow } from './deposit/flow.ts';
+import type { WalletChoice } from './deposit/wallets.ts';
+import { type AccessToken, PaymentError, readPayment, type WidgetPayment } from './payment.ts';
+import { forgetSent, loadSent, type Step } from './sent.ts';
+import { type EventName, next, type StateName, settled } from './states.ts';
+import type { ProblemCode } from './words.ts';
+
+/** What a checkout needs to know. */
+export type Settings = {
+  /** Base URL of the API. */
+  api: string;
+  paymentId: string;
+  accessToken: AccessToken;
+  expected: Expected;
+  /** For wallets that do not know the chain yet. */
+  rpcUrl: string | null;
+};
+
+/** All that there is to show. */
+export type Snapshot = {
+  name: StateName;
+  payment: WidgetPayment | null;
+  deal: Deal | null;
+  wallets: readonly WalletChoice[];
+  wallet: WalletChoice | null;
+  account: Address | null;
+  /** What the wallet holds, in the token's base units. */
+  balanceUnits: bigint | null;
+  /** Network fees in wei: what they will take at most, and what is there. */
+  fee: { needUnits: bigint; haveUnits: bigint } | null;
+  /** What is left to sign, in order. */
+  steps: readonly Step[];
+  /** How many of them are signed and mined. */
+  signed: number;
+  step: Step | 'connect' | 'switch' | 'check' | null;
+  problem: ProblemCode | null;
+  /** What differs from what was expected, while `refused`. */
+  mismatch: string | null;
+  transactionHash: Hex | null;
+  /** The last reading of the API failed. */
+  stale: boolean;
+};
+
+const empty: Snapshot = {
+  name: 'loading',
+  payment: null,
+  deal: null,
+  wallets: [],
+  wallet: null,
+  account: null,
+  balanceUnits: null,
+  fee: null,
+  steps: [],
+  signed: 0,
+  step: null,
+  problem: null,
+  mismatch: null,
+  transactionHash: null,
+  stale: false,
+};
+
+// The buyer waits and looks while money is on its way; otherwise somebody else has to act first.
+const POLL_MS = { moving: 700, waiting: 2_500, settled: 15_000 } as const;
+const moving: ReadonlySet<StateName> = new Set(['preparing', 'submitted', 'confirming', 'cancel_requested']);
+const MAX_BACKOFF_MS = 30_000;
+
+/** One payment's checkout, from `start` to `stop`. */
+export class Checkout {
+  readonly #settings: Settings;
+  readonly #onChange: () => void;
+  #snapshot = empty;
+  #flow: DepositFlow | null = null;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #failures = 0;
+  /** Only the latest reading plans another. */
+  #polls = 0;
+  #stopped = false;
+
+  constructor(settings: Settings, onChange: () => void) {
+    this.#settings = settings;
+    this.#onChange = onChange;
+  }
+
+  get snapshot(): Snapshot {
+    return this.#snapshot;
+  }
+
+  get paymentId(): string {
+    return this.#settings.paymentId;
+  }
+
+  get expected(): Expected {
+    return this.#settings.expected;
+  }
+
+  /** The payment's chain; only known once it was read. */
+  get chain(): ChainInfo {
+    return chainInfo(this.#snapshot.payment?.network_id ?? 0, this.#settings.rpcUrl);
+  }
+
+  /** The deposit flow, once it is there. */
+  get flow(): DepositFlow | null {
+    return this.#flow;
+  }
+
+  /** Begins to read the payment, now and again. */
+  start(): void {
+    document.addEventListener('visibilitychange', this.#wake);
+    void this.#poll();
+  }
+
+  /** Ends all reading and listening. */
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    document.removeEventListener('visibilitychange', this.#wake);
+    this.#flow?.close();
+  }
+
+  /** Reads again at once, after nothing could be shown. */
+  retry(): void {
+    if (this.send('retry', { mismatch: null })) void this.#poll();
+  }
+
+  /** Takes an event through the table of states; false when it changes nothing. */
+  send(event: EventName, patch: Partial<Snapshot> = {}): boolean {
+    const name = next(this.#snapshot.name, event);
+    if (name === null || this.#stopped) return false;
+    this.patch({ ...patch, name });
+    return true;
+  }
+
+  /** Changes what is shown without leaving the state. */
+  patch(patch: Partial<Snapshot>): void {
+    this.#snapshot = { ...this.#snapshot, ...patch };
+    if (!this.#stopped) this.#onChange();
+  }
+
+  /** Shows what a reading failed with, where it ends the checkout; `unreachable` may pass, null is none of its own. */
+  report(error: unknown): 'ended' | 'unreachable' | null {
+    if (error instanceof Error && error.name === 'Mismatch') {
+      this.send('refuse', { mismatch: String(Reflect.get(error, 'field')) });
+      return 'ended';
+    }
+    if (!(error instanceof PaymentError)) return null;
+    if (error.code === 'unreachable') return 'unreachable';
+    if (error.code === 'denied') this.send('deny');
+    else this.send('refuse', { mismatch: 'the answer of the payment service' });
+    return 'ended';
+  }
+
+  /** Reads the payment and follows what it says. @throws PaymentError, Mismatch */
+  async read(): Promise<void> {
+    const payment = await readPayment(this.#settings);
+    if (this.#stopped) return;
+    this.#failures = 0;
+    this.patch({ payment, stale: false, transactionHash: payment.transaction_hash ?? this.#snapshot.transactionHash });
+    await this.#follow(payment);
+  }
+
+  async #follow({ status, contract }: WidgetPayment): Promise<void> {
+    if (status === 'pending') return void this.send('prepare');
+    if (status !== 'awaiting_deposit') {
+      if (status !== 'confirming') forgetSent(this.paymentId);
+      return void this.send(status);
+    }
+    const sent = loadSent(this.paymentId);
+    // The deadline is over; whether a deposit that was sent came in time, only the chain and then the API know.
+    if (contract === null) {
+      if (sent?.step === 'deposit') this.send('resume', { transactionHash: sent.hash });
+      else this.send('expired');
+      return;
+    }
+    const flow = await this.#loadFlow();
+    flow.verify();
+    const fresh = this.#snapshot.name;
+    if (sent?.step === 'deposit') this.send('resume', { transactionHash: sent.hash });
+    else this.send('payable');
+    if (fresh !== this.#snapshot.name) void flow.restore();
+  }
+
+  /** Wallets and encoders are most of the weight: they come after the first paint. */
+  async #loadFlow(): Promise<DepositFlow> {
+    if (!this.#flow) {
+      const { DepositFlow } = await import('./deposit/flow.ts');
+      this.#flow ??= new DepositFlow(this);
+    }
+    return this.#flow;
+  }
+
+  async #poll(): Promise<void> {
+    clearTimeout(this.#timer);
+    if (this.#stopped) return;
+    const poll = ++this.#polls;
+    try {
+      await this.read();
+    } catch (error) {
+      // What is neither ended nor our API's silence: a file of the widget that could not be loaded.
+      if (this.report(error) !== 'ended') {
+        this.#failures += 1;
+        if (!this.send('lose')) this.patch({ stale: true });
+      }
+    }
+    const { name } = this.#snapshot;
+    if (this.#stopped || poll !== this.#polls || name === 'denied' || name === 'refused') return;
+    const pace = settled.has(name) ? POLL_MS.settled : moving.has(name) ? POLL_MS.moving : POLL_MS.waiting;
+    const delayMs = Math.min(pace * 2 ** this.#failures, MAX_BACKOFF_MS);
+    if (!document.hidden) this.#timer = setTimeout(() => void this.#poll(), delayMs);
+  }
+
+  /** Nothing is read while nobody looks. */
+  readonly #wake = () => {
+    if (!document.hidden) void this.#poll();
+  };
+}

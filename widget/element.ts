@@ -1,0 +1,175 @@
+import { LitElement, type PropertyValues } from 'lit';
+import { Checkout, type Settings, type Snapshot } from './checkout.ts';
+import type { Expected } from './deposit/deal.ts';
+import type { AccessToken } from './payment.ts';
+import { styles } from './styles.ts';
+import { view } from './view.ts';
+import type { Action } from './words.ts';
+
+/** What `dealkeep-change` tells; it never holds the access token. */
+export type ChangeDetail = {
+  paymentId: string;
+  /** The checkout's own state, see states.ts. */
+  state: Snapshot['name'];
+  /** The API's status, once it was read. */
+  status: NonNullable<Snapshot['payment']>['status'] | null;
+  /** Of the deposit, once it was sent. */
+  transactionHash: string | null;
+  /** What stopped the checkout, while `state` is `stopped`. */
+  problem: Snapshot['problem'];
+};
+
+/**
+ * A payment's checkout: the buyer chooses a wallet, approves the exact amount, pays it into escrow, and sees each state
+ * until the API says funded, and what becomes of it afterwards.
+ *
+ * @element dealkeep-checkout
+ * @attr payment-id - The payment's id.
+ * @attr api - Base URL of the API.
+ * @attr access-token - The payment's access token. It works, but it stands in the page's source until it is taken over (and
+ * removed); better set the property.
+ * @attr rpc-url - A public RPC URL, for wallets that do not know the payment's chain yet.
+ * @attr return-url - Where the buyer goes from an end of the payment (http or https).
+ * @attr theme - `light` or `dark`; without it the buyer's own preference counts.
+ * @prop accessToken - The token, or a function that provides it, also later when it was replaced.
+ * @prop expected - What the page knows for certain (chainId, diamond, token, payee, amountUnits); any difference refuses to
+ * sign.
+ * @fires dealkeep-change - The state changed; see ChangeDetail. Bubbles and leaves the shadow tree.
+ * @csspart card - The whole box.
+ * @csspart button - Each button.
+ * @cssprop --dealkeep-accent - Colour of the main button and the progress.
+ * @cssprop --dealkeep-radius - Corners of the card.
+ * @cssprop --dealkeep-font - Font family.
+ */
+export class DealkeepCheckout extends LitElement {
+  static override styles = styles;
+  static override properties = {
+    paymentId: { attribute: 'payment-id' },
+    api: {},
+    rpcUrl: { attribute: 'rpc-url' },
+    returnUrl: { attribute: 'return-url' },
+    theme: { reflect: true },
+    accessToken: { attribute: 'access-token' },
+    expected: { attribute: false },
+  };
+
+  declare paymentId: string;
+  declare api: string;
+  declare rpcUrl: string | null;
+  declare returnUrl: string | null;
+  declare theme: 'light' | 'dark' | null;
+  declare accessToken: AccessToken;
+  declare expected: Expected;
+
+  #checkout: Checkout | null = null;
+  #announced = '';
+  #focusHeading = false;
+
+  constructor() {
+    super();
+    this.paymentId = '';
+    this.api = '';
+    this.rpcUrl = null;
+    this.returnUrl = null;
+    this.theme = null;
+    this.accessToken = '';
+    this.expected = {};
+  }
+
+  override attributeChangedCallback(name: string, before: string | null, value: string | null): void {
+    // Its removal, below, takes nothing back.
+    if (name === 'access-token' && value === null) return;
+    super.attributeChangedCallback(name, before, value);
+    // What stands in the DOM can be read by every script and every screenshot of it.
+    if (name === 'access-token') this.removeAttribute(name);
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.requestUpdate();
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.#checkout?.stop();
+    this.#checkout = null;
+  }
+
+  protected override willUpdate(changed: PropertyValues<this>): void {
+    const another = changed.has('paymentId') || changed.has('api') || changed.has('accessToken');
+    if (another || changed.has('expected') || changed.has('rpcUrl')) {
+      this.#checkout?.stop();
+      this.#checkout = null;
+    }
+    const { api, paymentId, accessToken, expected, rpcUrl } = this;
+    // Without all three there is nothing to open yet: frameworks set properties one by one.
+    if (!this.#checkout && this.isConnected && api && paymentId && accessToken) {
+      this.#open({ api, paymentId, accessToken, expected, rpcUrl });
+    }
+    this.#focusHeading = (this.shadowRoot?.activeElement ?? null) !== null;
+  }
+
+  protected override render() {
+    return view({
+      snapshot: this.#checkout?.snapshot ?? null,
+      rpcUrl: this.rpcUrl,
+      returnUrl: this.returnUrl,
+      act: this.#act,
+      choose: (id) => void this.#checkout?.flow?.connect(id),
+    });
+  }
+
+  protected override updated(): void {
+    // The button that had the focus may be gone; whoever came by keyboard goes on from the state's words.
+    if (this.#focusHeading && !this.shadowRoot?.activeElement) {
+      this.shadowRoot?.querySelector<HTMLElement>('[data-focus]')?.focus();
+    }
+  }
+
+  #open(settings: Settings): void {
+    const checkout = new Checkout(settings, () => {
+      if (this.#checkout !== checkout) return;
+      this.requestUpdate();
+      this.#announce(checkout.snapshot);
+    });
+    this.#checkout = checkout;
+    checkout.start();
+  }
+
+  readonly #act = (action: Action): void => {
+    const checkout = this.#checkout;
+    const flow = checkout?.flow;
+    switch (action) {
+      case 'retry':
+        return void checkout?.retry();
+      case 'connect':
+        return void flow?.connect(checkout?.snapshot.wallet?.id ?? '');
+      case 'switch':
+        return void flow?.switchChain();
+      case 'check':
+        return void flow?.check();
+      case 'pay':
+        return void flow?.pay();
+      case 'proceed':
+        return void checkout?.send('pass');
+      case 'another':
+        return void flow?.chooseAnother();
+      case 'restart':
+        return void flow?.restart();
+    }
+  };
+
+  #announce({ name, payment, transactionHash, problem }: Snapshot): void {
+    const key = [name, payment?.status, transactionHash, problem].join();
+    if (key === this.#announced) return;
+    this.#announced = key;
+    const detail: ChangeDetail = {
+      paymentId: this.paymentId,
+      state: name,
+      status: payment?.status ?? null,
+      transactionHash,
+      problem,
+    };
+    this.dispatchEvent(new CustomEvent('dealkeep-change', { detail, bubbles: true, composed: true }));
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * Owns the wire to the API: one payment's data, read with its access token. The token goes into one header and nowhere
+ * else: no URL, no storage, no message. What the data means is not decided here.
+ * @see GET /api/v1/widget/payments/{id}
+ */
+import type { Address, Hex } from 'viem';
+
+/** The API's statuses of a payment. */
+export const statuses = [
+  'pending',
+  'awaiting_deposit',
+  'confirming',
+  'funded',
+  'partially_released',
+  'disputed',
+  'cancel_requested',
+  'expired',
+  'released',
+  'refunded',
+  'partially_refunded',
+  'cancelled',
+  'failed',
+] as const;
+
+/** One of the API's statuses of a payment. */
+export type PaymentStatus = (typeof statuses)[number];
+
+/** The terms as JSON carries them: whole numbers as decimal text. */
+export type TermsJson = Record<string, string | number>;
+
+/** What the API hands to a widget. */
+export type WidgetPayment = {
+  external_id: string;
+  /** EIP-155 chain id. */
+  network_id: number;
+  /** Base units, exact. */
+  price_units: string;
+  price_decimals: number;
+  /** The payee. */
+  payment_address: Address;
+  diamond_address: Address;
+  /** The token's symbol. */
+  currency: string;
+  token_address: Address;
+  status: PaymentStatus;
+  /** Of the deposit, once it was mirrored. */
+  transaction_hash: Hex | null;
+  /** RFC 3339: the last second for a deposit. */
+  expires_at: string;
+  offer_hash: Hex | null;
+  /** The deal's id, once a deposit was mirrored. */
+  deal_hash: Hex | null;
+  /** Blocks that make a deposit count. */
+  confirmations: number;
+  /** Null unless a deposit is possible. */
+  contract: { function_name: string; arguments: TermsJson[] } | null;
+};
+
+/** The access token, or what provides one when it is needed; a provider is asked again after a 401. */
+export type AccessToken = string | (() => string | Promise<string>);
+
+/** Why a payment could not be read: `unreachable` may pass, `denied` needs another token, `malformed` is not our API. */
+export class PaymentError extends Error {
+  override name = 'PaymentError';
+  readonly code: 'unreachable' | 'denied' | 'malformed';
+  constructor(code: PaymentError['code'], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+const TIMEOUT_MS = 10_000;
+const ADDRESS = /^0x[0-9a-fA-F]{40}$/;
+const HASH = /^0x[0-9a-fA-F]{64}$/;
+
+/** Reads the payment. @throws PaymentError */
+export async function readPayment({
+  api,
+  paymentId,
+  accessToken,
+}: {
+  /** Base URL of the API. */
+  api: string;
+  paymentId: string;
+  accessToken: AccessToken;
+}): Promise<WidgetPayment> {
+  const url = `${api.replace(/\/+$/, '')}/api/v1/widget/payments/${encodeURIComponent(paymentId)}`;
+  const attempt = async () => await get(url, await tokenOf(accessToken));
+  let response = await attempt();
+  // A provider may hold a newer token: the old one was rotated away or its time is over.
+  if (response.status === 401 && typeof accessToken === 'function') response = await attempt();
+  if (response.status === 401 || response.status === 403 || response.status === 404) {
+    throw new PaymentError('denied', `The payment cannot be opened (${response.status}).`);
+  }
+  if (!response.ok) throw new PaymentError('unreachable', `The payment service answered ${response.status}.`);
+  const payment: unknown = await response.json().catch(() => null);
+  if (!isPayment(payment)) throw new PaymentError('malformed', 'The payment service answered something else.');
+  return payment;
+}
+
+async function tokenOf(accessToken: AccessToken): Promise<string> {
+  if (typeof accessToken === 'string') return accessToken;
+  try {
+    return await accessToken();
+  } catch (cause) {
+    throw new PaymentError('unreachable', 'The page could not provide an access token.', { cause });
+  }
+}
+
+async function get(url: string, token: string): Promise<Response> {
+  try {
+    return await fetch(url, {
+      headers: { Authorization: `Bearer ${token}` },
+      credentials: 'omit',
+      cache: 'no-store',
+      referrerPolicy: 'no-referrer',
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+  } catch (cause) {
+    throw new PaymentError('unreachable', 'The payment service cannot be reached.', { cause });
+  }
+}
+
+function isPayment(value: unknown): value is WidgetPayment {
+  if (typeof value !== 'object' || value === null) return false;
+  const field = (name: string): unknown => Reflect.get(value, name);
+  const matches = (name: string, pattern: RegExp) => {
+    const text = field(name);
+    return typeof text === 'string' && pattern.test(text);
+  };
+  const isContract = (contract: unknown) =>
+    contract === null ||
+    (typeof contract === 'object' && contract !== undefined && Array.isArray(Reflect.get(contract, 'arguments')));
+  return (
+    typeof field('external_id') === 'string' &&
+    Number.isSafeInteger(field('network_id')) &&
+    Number.isSafeInteger(field('price_decimals')) &&
+    Number.isSafeInteger(field('confirmations')) &&
+    typeof field('currency') === 'string' &&
+    matches('price_units', /^\d+$/) &&
+    ['payment_address', 'diamond_address', 'token_address'].every((name) => matches(name, ADDRESS)) &&
+    ['transaction_hash', 'offer_hash', 'deal_hash'].every((name) => field(name) === null || matches(name, HASH)) &&
+    !Number.isNaN(Date.parse(String(field('expires_at')))) &&
+    statuses.some((status) => status === field('status')) &&
+    isContract(field('contract'))
+  );
+}

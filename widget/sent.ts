@@ -1,0 +1,49 @@
+/**
+ * Owns what must outlive a reload: the transaction that was sent for a payment, kept by payment id in the page's storage.
+ * Where there is no storage (sandboxed frames) it keeps nothing; the contract still refuses a second deposit.
+ */
+import type { Address, Hex } from 'viem';
+
+/** What a wallet signs on the way to a deposit. */
+export type Step = 'reset' | 'approve' | 'deposit';
+
+/** A transaction that a wallet sent for a payment. */
+export type Sent = { step: Step; hash: Hex; account: Address; chainId: number; sentAt: number };
+
+const key = (paymentId: string) => `dealkeep.sent.${paymentId}`;
+
+/** Stores the transaction, in place of an earlier one. */
+export function storeSent(paymentId: string, sent: Sent): void {
+  withStorage((storage) => storage.setItem(key(paymentId), JSON.stringify(sent)));
+}
+
+/** The transaction last sent for the payment, or null. */
+export function loadSent(paymentId: string): Sent | null {
+  return withStorage((storage) => {
+    const sent: unknown = JSON.parse(storage.getItem(key(paymentId)) ?? 'null');
+    return isSent(sent) ? sent : null;
+  });
+}
+
+/** Forgets it: it failed, or its payment is over. */
+export function forgetSent(paymentId: string): void {
+  withStorage((storage) => storage.removeItem(key(paymentId)));
+}
+
+function isSent(value: unknown): value is Sent {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    ['reset', 'approve', 'deposit'].includes(Reflect.get(value, 'step')) &&
+    /^0x[0-9a-f]{64}$/i.test(String(Reflect.get(value, 'hash'))) &&
+    typeof Reflect.get(value, 'chainId') === 'number'
+  );
+}
+
+function withStorage<T>(use: (storage: Storage) => T): T | null {
+  try {
+    return use(window.localStorage);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,220 @@
+// Owns the checkout's markup: a pure function of the snapshot. Words come from words.ts, what happens from states.ts.
+import { html, nothing, svg, type TemplateResult } from 'lit';
+import { chainInfo } from './chains.ts';
+import type { Snapshot } from './checkout.ts';
+import type { StateName } from './states.ts';
+import { type Action, agreement, amount, labels, moment, type Screen, screen, shortHex } from './words.ts';
+
+type ViewOptions = {
+  /** Null: the element still lacks a property. */
+  snapshot: Snapshot | null;
+  rpcUrl: string | null;
+  returnUrl: string | null;
+  act: (action: Action) => void;
+  choose: (walletId: string) => void;
+};
+
+/** The stage that a state belongs to, as index of `labels.stages`; one past the last: all done. */
+const stageOf: Partial<Record<StateName, number>> = {
+  ready: 0,
+  connecting: 0,
+  wrong_chain: 0,
+  switching: 0,
+  checking: 0,
+  short_of_token: 0,
+  short_of_gas: 0,
+  review: 1,
+  mining: 1,
+  submitted: 3,
+  confirming: 3,
+  funded: 4,
+};
+
+const ended: ReadonlySet<StateName> = new Set([
+  'funded',
+  'released',
+  'refunded',
+  'partially_refunded',
+  'cancelled',
+  'expired',
+  'failed',
+  'denied',
+  'refused',
+]);
+
+const withWallet: ReadonlySet<StateName> = new Set([
+  'review',
+  'short_of_token',
+  'short_of_gas',
+  'wrong_chain',
+  'stopped',
+]);
+
+/** The whole checkout. */
+export function view({ snapshot, rpcUrl, returnUrl, act, choose }: ViewOptions): TemplateResult {
+  if (!snapshot)
+    return html`<section part="card" class="card" aria-label=${labels.checkout} aria-busy="true"></section>`;
+  const shown = screen(snapshot, { rpcUrl });
+  const isBusy = shown.tone === 'busy';
+  return html`
+    <section part="card" class="card" aria-label=${labels.checkout} data-state=${snapshot.name}>
+      ${header(snapshot)} ${progress(snapshot)}
+      <div class="panel" data-tone=${shown.tone}>
+        <div role="status" class="message" aria-busy=${isBusy}>
+          ${icon(shown.tone)}
+          <div>
+            <h2 data-focus tabindex="-1">${shown.title}</h2>
+            <p>${shown.text}</p>
+          </div>
+        </div>
+        ${snapshot.name === 'ready' ? walletList(snapshot, choose) : nothing}
+        ${snapshot.name === 'review' ? terms(snapshot) : nothing}
+        ${shown.actions.length > 0 ? buttons(shown, act) : nothing}
+        ${snapshot.name === 'submitted' ? lost(act) : nothing}
+        ${ended.has(snapshot.name) ? wayBack(returnUrl) : nothing}
+      </div>
+      ${snapshot.stale ? html`<p class="stale" role="alert">${labels.stale}</p>` : nothing}
+      ${transaction(snapshot)} ${account(snapshot, act)}
+      <footer>${shield} <span>${labels.held}</span></footer>
+    </section>
+  `;
+}
+
+function header(snapshot: Snapshot): TemplateResult | typeof nothing {
+  const { payment } = snapshot;
+  if (!payment) return nothing;
+  const until = moment(new Date(payment.expires_at));
+  const payable = payment.status === 'awaiting_deposit' || payment.status === 'pending';
+  return html`
+    <header>
+      <div>
+        <p class="amount"><span class="label">${labels.pay}</span> ${amount(snapshot)}</p>
+        <p class="meta">${labels.order} ${payment.external_id}</p>
+      </div>
+      <div class="aside">
+        <p class="chip">${chainInfo(payment.network_id).name}</p>
+        ${payable ? html`<p class="meta">${labels.payBefore} <time datetime=${payment.expires_at}>${until}</time></p>` : nothing}
+      </div>
+    </header>
+  `;
+}
+
+function progress(snapshot: Snapshot): TemplateResult | typeof nothing {
+  const stage = currentStage(snapshot);
+  if (stage === undefined) return nothing;
+  return html`
+    <ol class="progress" aria-label=${labels.progress}>
+      ${labels.stages.map((label, index) => {
+        const state = index < stage ? 'done' : index === stage ? 'current' : 'open';
+        return html`<li data-is=${state} aria-current=${index === stage ? 'step' : nothing}><span>${label}</span></li>`;
+      })}
+    </ol>
+  `;
+}
+
+function currentStage({ name, step, steps, signed }: Snapshot): number | undefined {
+  if (name === 'signing' || (name === 'stopped' && step !== 'connect' && step !== 'switch'))
+    return step === 'deposit' ? 2 : 1;
+  if (name === 'stopped') return 0;
+  if (name === 'review') return steps[signed] === 'deposit' ? 2 : 1;
+  return stageOf[name];
+}
+
+function walletList({ wallets }: Snapshot, choose: (id: string) => void): TemplateResult {
+  return html`
+    <ul class="wallets">
+      ${wallets.map(
+        ({ id, name, icon: image }) => html`
+          <li>
+            <button part="button" class="wallet" @click=${() => choose(id)}>
+              ${image ? html`<img src=${image} alt="" width="28" height="28" />` : html`<span class="blank" aria-hidden="true"></span>`}
+              <span>${name}</span>${arrow}
+            </button>
+          </li>
+        `,
+      )}
+    </ul>
+  `;
+}
+
+function buttons({ actions }: Screen, act: (action: Action) => void): TemplateResult {
+  return html`
+    <div class="actions">
+      ${actions.map(
+        ({ action, label }, index) => html`
+          <button part="button" class=${index === 0 ? 'primary' : 'secondary'} data-action=${action} @click=${() => act(action)}>
+            ${label}
+          </button>
+        `,
+      )}
+    </div>
+  `;
+}
+
+function terms(snapshot: Snapshot): TemplateResult {
+  return html`
+    <details>
+      <summary>${labels.details}</summary>
+      <dl>
+        ${agreement(snapshot).map(
+          ([term, words]) => html`
+            <div>
+              <dt>${term}</dt>
+              <dd>${words}</dd>
+            </div>
+          `,
+        )}
+      </dl>
+    </details>
+  `;
+}
+
+function lost(act: (action: Action) => void): TemplateResult {
+  return html`
+    <details>
+      <summary>${labels.lost}</summary>
+      <button part="button" class="secondary" data-action="restart" @click=${() => act('restart')}>${labels.restart}</button>
+    </details>
+  `;
+}
+
+function wayBack(returnUrl: string | null): TemplateResult | typeof nothing {
+  if (!returnUrl || !/^https?:\/\//i.test(returnUrl)) return nothing;
+  return html`<div class="actions"><a part="button" class="primary" href=${returnUrl}>${labels.back}</a></div>`;
+}
+
+function transaction({ transactionHash, payment }: Snapshot): TemplateResult | typeof nothing {
+  if (!transactionHash || !payment) return nothing;
+  const { explorerUrl } = chainInfo(payment.network_id);
+  const short = html`<code title=${transactionHash}>${shortHex(transactionHash)}</code>`;
+  const link = html`<a href="${explorerUrl}/tx/${transactionHash}" target="_blank" rel="noopener noreferrer">${short}</a>`;
+  return html`<p class="line"><span>${labels.transaction}</span>${explorerUrl ? link : short}</p>`;
+}
+
+function account({ name, wallet, account: address }: Snapshot, act: (action: Action) => void) {
+  if (!address || !wallet || !withWallet.has(name)) return nothing;
+  return html`
+    <p class="line">
+      <span>${wallet.name} <code title=${address}>${shortHex(address)}</code></span>
+      ${
+        name === 'review'
+          ? html`<button part="button" class="link" data-action="another" @click=${() => act('another')}>${labels.changeWallet}</button>`
+          : nothing
+      }
+    </p>
+  `;
+}
+
+function icon(tone: Screen['tone']): TemplateResult {
+  if (tone === 'busy') return html`<span class="spinner" aria-hidden="true"></span>`;
+  const path = {
+    calm: svg`<path d="M4 7h13a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2H5a2 2 0 0 1-2-2V6a2 2 0 0 1 2-2h10" /><circle cx="15" cy="13" r="1" />`,
+    good: svg`<path d="M5 12.5l4.5 4.5L19 7.5" />`,
+    warn: svg`<path d="M12 7v6" /><path d="M12 17h.01" />`,
+    bad: svg`<path d="M7 7l10 10M17 7L7 17" />`,
+  }[tone];
+  return html`<span class="icon" aria-hidden="true"><svg viewBox="0 0 24 24">${path}</svg></span>`;
+}
+
+const arrow = html`<svg class="arrow" viewBox="0 0 24 24" aria-hidden="true"><path d="M9 6l6 6-6 6" /></svg>`;
+const shield = html`<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M12 3l7 3v5c0 5-3 8-7 10-4-2-7-5-7-10V6z" /></svg>`;
