@@ -1,10 +1,12 @@
 /**
  * Child processes of a stack: each leads its own process group, so that stopping it also stops what it started, and
- * each writes to its own log file. Nothing here ends a process that it did not start.
+ * each writes to its own log file. They end with us, however we end. Nothing here ends a process that it did not start.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { Socket } from 'node:net';
+import { dirname, join } from 'node:path';
+import type { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export type ProcessOptions = {
@@ -43,6 +45,23 @@ export type RunningProcess = {
 const DEFAULT_STOP_TIMEOUT_MS = 10_000;
 const live = new Set<RunningProcess>();
 let closing = false;
+let guardian: Writable | undefined;
+
+/** Tells the guardian, which ends our children when we can't: it is started with the first of them. */
+function tellGuardian(line: string): void {
+  if (guardian === undefined) {
+    const child = spawn(process.execPath, [join(import.meta.dirname, 'guardian.ts')], {
+      detached: true,
+      stdio: ['pipe', 'ignore', 'ignore'],
+    });
+    child.unref();
+    guardian = child.stdin;
+    // It must neither keep us alive nor take us along.
+    if (guardian instanceof Socket) guardian.unref();
+    guardian.on('error', () => {});
+  }
+  guardian.write(`${line}\n`);
+}
 
 function signalGroup(child: ChildProcess, signal: NodeJS.Signals | 0): boolean {
   if (child.pid === undefined) return false;
@@ -110,7 +129,12 @@ export function startProcess(options: ProcessOptions): RunningProcess {
     },
   };
   live.add(started);
-  void exited.then(() => live.delete(started));
+  if (child.pid !== undefined) tellGuardian(`+${child.pid} ${options.stopSignal ?? 'SIGTERM'}`);
+  void exited.then(async () => {
+    live.delete(started);
+    // What it started itself may outlive it for a moment; until then the group is ours to end.
+    if (await groupGone(child, options.stopTimeoutMs ?? DEFAULT_STOP_TIMEOUT_MS)) tellGuardian(`-${child.pid}`);
+  });
   return started;
 }
 
