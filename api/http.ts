@@ -68,10 +68,11 @@ export class NumberText {
   }
 }
 
-/** Parses the body with numbers kept as they were written; put before validation. */
-export function jsonBody(): MiddlewareHandler<Env> {
+/** Parses the body with numbers kept as they were written; put before validation. An optional body may be empty. */
+export function jsonBody({ optional = false } = {}): MiddlewareHandler<Env> {
   return async (c, next) => {
-    const body = parseJson(await c.req.text());
+    const text = await c.req.text();
+    const body = optional && text.trim() === '' ? parseJson('{}') : parseJson(text);
     c.req.json = async () => body;
     await next();
   };

@@ -1,42 +1,79 @@
-// Owns what integrations and widgets ask of a payment after it exists: cancel, release, retry, rotate, hand out call data.
-// Each takes the payment's row lock, decides, and writes state, operation, log and queued work in one transaction.
+// Owns what integrations and widgets ask of a payment after it exists: cancel, release, refund, retry, rotate, hand out call
+// data. Each takes the payment's row lock, decides, and writes state, operation, log and queued work in one transaction.
 import type { Hex } from 'viem';
 import { zeroAddress } from 'viem';
 import { type Sql, type Transaction, transact } from './db.ts';
-import { findDeal, termsOf } from './deals.ts';
-import { CoreError } from './errors.ts';
+import { findDeals, termsOf } from './deals.ts';
+import { CoreError, FieldFaults } from './errors.ts';
 import { type Actor, writeLog } from './log.ts';
+import { AmountError, parseUnits } from './money.ts';
 import { inFlight, latestOperation, recordOperation, requestOperation } from './operations.ts';
 import { enqueueCreation, loadPayment, type PaymentKey, type PaymentRecord } from './payments.ts';
-import type { DealRow, OperationRow, PaymentRow, PaymentStatus } from './schema.ts';
-import { paymentStatus } from './status.ts';
-import { termsToJson } from './terms.ts';
+import { findCurrency } from './platform.ts';
+import type { DealRow, OperationRow, OperationVerb, PaymentRow, PaymentStatus } from './schema.ts';
+import { legStatus, paymentStatus } from './status.ts';
+import { type TermsJson, termsToJson } from './terms.ts';
 
-/** A payment and its deal, both locked until the transaction ends. @throws not_found */
-export async function lockPayment(
-  tx: Transaction,
-  { nodeId, paymentId }: PaymentKey,
-): Promise<{ payment: PaymentRow; deal: DealRow }> {
+/** A payment and its legs, all locked until the transaction ends. */
+export type LockedPayment = { payment: PaymentRow; deals: DealRow[] };
+
+/** Locks a payment and its legs. @throws not_found */
+export async function lockPayment(tx: Transaction, { nodeId, paymentId }: PaymentKey): Promise<LockedPayment> {
   const [payment] = await tx<PaymentRow[]>`
     select * from payment where node_id = ${nodeId} and id = ${paymentId} for update`;
   if (!payment) throw new CoreError('not_found', 'The payment does not exist.');
-  return { payment, deal: await findDeal(tx, { nodeId, paymentId }, { lock: true }) };
+  return { payment, deals: await findDeals(tx, { nodeId, paymentId }, { lock: true }) };
 }
 
-/** Derives the payment's status anew from its row and its deal's; writes and logs it when it changed. */
+/** Derives the payment's status anew from its legs; writes and logs it when it changed. */
 export async function restate(
   tx: Transaction,
   key: PaymentKey,
   entry: { message: string; actor: Actor; chainFact?: Parameters<typeof writeLog>[2]['chainFact'] },
 ): Promise<PaymentStatus> {
-  const { payment, deal } = await lockPayment(tx, key);
-  const status = paymentStatus({ ...deal, ...payment });
+  const { payment, deals } = await lockPayment(tx, key);
+  const status = paymentStatus(deals.map(legStatus));
   if (status === payment.status) return status;
   await tx`
     update payment set status = ${status}, updated_at = now()
     where node_id = ${key.nodeId} and id = ${key.paymentId}`;
   await writeLog(tx, key, { eventType: `payment.${status}`, ...entry });
   return status;
+}
+
+/** Which leg is meant, by its place in the request (0, 1, …); left out: all of them. */
+export type LegChoice = { leg?: number | undefined };
+/** A part of a leg as decimal text in the currency's major unit; left out: everything that is held. */
+export type PartChoice = LegChoice & { amount?: string | undefined };
+
+type LegVerb = (tx: Transaction, payment: PaymentRow, deal: DealRow, actor: Actor) => Promise<OperationRow>;
+
+/** Runs a verb on the legs that are meant; of several, those whose state forbids it are left alone. */
+async function onLegs(
+  sql: Sql,
+  key: PaymentKey,
+  { leg }: LegChoice,
+  actor: Actor,
+  verb: LegVerb,
+): Promise<OperationRow[]> {
+  return await transact(sql, async (tx) => {
+    const { payment, deals } = await lockPayment(tx, key);
+    const meant = leg === undefined ? deals : deals.filter((deal) => deal.leg === leg);
+    if (meant.length === 0) throw new CoreError('not_found', `The payment has no leg ${leg}.`);
+    const operations: OperationRow[] = [];
+    let refusal: CoreError | undefined;
+    for (const deal of meant) {
+      try {
+        operations.push(await verb(tx, payment, deal, actor));
+      } catch (error) {
+        // Refusals come before anything is written for their leg.
+        if (!(error instanceof CoreError) || error.code !== 'illegal_transition') throw error;
+        refusal ??= error;
+      }
+    }
+    if (refusal && operations.length === 0) throw refusal;
+    return operations;
+  });
 }
 
 const CANCELLABLE: readonly PaymentStatus[] = [
@@ -49,52 +86,142 @@ const CANCELLABLE: readonly PaymentStatus[] = [
 ];
 
 /**
- * Cancels a payment: an unfunded one is closed for good, a funded one is refunded. Asking again answers with the same
- * operation.
- * @throws illegal_transition when the payment is released, disputed or being released.
+ * Cancels a payment, or one leg: what is unfunded is closed for good, what is funded is refunded. Asking again answers with
+ * the same operations.
+ * @throws illegal_transition when it is released, disputed or being released · not_found: no such leg.
  */
-export async function cancelPayment(sql: Sql, key: PaymentKey, actor: Actor): Promise<OperationRow> {
-  return await transact(sql, async (tx) => {
-    const { payment, deal } = await lockPayment(tx, key);
-    const latest = await latestOperation(tx, key);
-    if (latest?.verb === 'cancelDeal' && (inFlight(latest) || !CANCELLABLE.includes(payment.status))) return latest;
-    if (inFlight(latest)) throw new CoreError('illegal_transition', 'The payment is being released.');
-    if (!CANCELLABLE.includes(payment.status)) {
-      throw new CoreError('illegal_transition', `A payment that is ${payment.status} cannot be cancelled.`);
-    }
-    const target = { ...key, networkId: payment.networkId, verb: 'cancelDeal' as const };
-    if (!deal.offerId || (!deal.handedOutAt && deal.chainStatus === 'none')) {
-      const operation = await recordOperation(tx, target, actor);
-      await tx`update payment set cancelled_at = now() where node_id = ${key.nodeId} and id = ${key.paymentId}`;
-      await restate(tx, key, { message: 'Cancelled before any call data was handed out.', actor });
-      return operation;
-    }
-    const operation = await requestOperation(tx, { ...target, ...slotOf(deal), stray: false }, actor);
-    await tx`update payment set cancel_requested_at = now() where node_id = ${key.nodeId} and id = ${key.paymentId}`;
-    await restate(tx, key, { message: 'Cancellation requested; call data is withdrawn.', actor });
+export async function cancelPayment(
+  sql: Sql,
+  key: PaymentKey,
+  actor: Actor,
+  choice: LegChoice = {},
+): Promise<OperationRow[]> {
+  return await onLegs(sql, key, choice, actor, cancelLeg);
+}
+
+async function cancelLeg(tx: Transaction, payment: PaymentRow, deal: DealRow, actor: Actor): Promise<OperationRow> {
+  const key = { nodeId: payment.nodeId, paymentId: payment.id };
+  const status = legStatus(deal);
+  const latest = await latestOperation(tx, deal);
+  if (latest?.verb === 'cancelDeal' && (inFlight(latest) || !CANCELLABLE.includes(status))) return latest;
+  refuseWhileInFlight(latest);
+  if (!CANCELLABLE.includes(status)) {
+    throw new CoreError('illegal_transition', `A payment that is ${status} cannot be cancelled.`);
+  }
+  if (!deal.offerId || (!deal.handedOutAt && deal.chainStatus === 'none')) {
+    const { networkId, id: legId } = deal;
+    const operation = await recordOperation(tx, { ...key, legId, networkId, verb: 'cancelDeal' }, actor);
+    await tx`update deal set cancelled_at = now() where node_id = ${deal.nodeId} and id = ${deal.id}`;
+    await restate(tx, key, { message: 'Cancelled before any call data was handed out.', actor });
     return operation;
+  }
+  const operation = await requestOperation(tx, targetOf(deal, 'cancelDeal'), actor);
+  await tx`update deal set cancel_requested_at = now() where node_id = ${deal.nodeId} and id = ${deal.id}`;
+  await restate(tx, key, { message: 'Cancellation requested; call data is withdrawn.', actor });
+  return operation;
+}
+
+/**
+ * Releases what a payment holds to its payees; with a leg only that one, with an amount only that part of it. Asking again
+ * for a full release answers with the same operations.
+ * @throws illegal_transition unless funded or partially released and not being cancelled · invalid_request for an amount
+ * that cannot be · not_found: no such leg.
+ */
+export async function releasePayment(
+  sql: Sql,
+  key: PaymentKey,
+  actor: Actor,
+  choice: PartChoice = {},
+): Promise<OperationRow[]> {
+  return await onLegs(sql, key, choice, actor, async (tx, payment, deal) => {
+    const latest = await latestOperation(tx, deal);
+    const amountUnits = await partOf(tx, payment, deal, choice);
+    if (amountUnits === null && latest?.verb === 'release' && latest.status !== 'failed') return latest;
+    return await movePart(tx, deal, latest, { full: 'release', part: 'releasePart' }, amountUnits, actor);
   });
 }
 
 /**
- * Releases what a funded payment's deal holds to the payee. Asking again answers with the same operation.
- * @throws illegal_transition unless the payment is funded or partially released and not being cancelled.
+ * Refunds what a funded payment holds to its payer; with a leg only that one, with an amount only that part of it.
+ * @throws as {@link releasePayment}.
  */
-export async function releasePayment(sql: Sql, key: PaymentKey, actor: Actor): Promise<OperationRow> {
-  return await transact(sql, async (tx) => {
-    const { payment, deal } = await lockPayment(tx, key);
-    const latest = await latestOperation(tx, { ...key, verb: 'release' });
-    if (latest && latest.status !== 'failed') return latest;
-    if (payment.status !== 'funded' && payment.status !== 'partially_released') {
-      throw new CoreError('illegal_transition', `A payment that is ${payment.status} cannot be released.`);
-    }
-    const target = { ...key, networkId: payment.networkId, verb: 'release' as const, stray: false };
-    return await requestOperation(tx, { ...target, ...slotOf(deal) }, actor);
+export async function refundPayment(
+  sql: Sql,
+  key: PaymentKey,
+  actor: Actor,
+  choice: PartChoice = {},
+): Promise<OperationRow[]> {
+  if (choice.amount === undefined) return await cancelPayment(sql, key, actor, choice);
+  return await onLegs(sql, key, choice, actor, async (tx, payment, deal) => {
+    const amountUnits = await partOf(tx, payment, deal, choice);
+    const latest = await latestOperation(tx, deal);
+    return await movePart(tx, deal, latest, { full: 'cancelDeal', part: 'refundPart' }, amountUnits, actor);
   });
 }
 
-/** The slot on chain that an operation on this payment acts on: its deal, or before a deposit its offer. */
-function slotOf(deal: DealRow): { dealId: Hex; terms: ReturnType<typeof termsToJson> } {
+async function movePart(
+  tx: Transaction,
+  deal: DealRow,
+  latest: OperationRow | undefined,
+  verbs: { full: OperationVerb; part: OperationVerb },
+  amountUnits: bigint | null,
+  actor: Actor,
+): Promise<OperationRow> {
+  refuseWhileInFlight(latest);
+  const status = legStatus(deal);
+  if (status !== 'funded' && status !== 'partially_released') {
+    throw new CoreError('illegal_transition', `A payment that is ${status} cannot be ${PARTICIPLE[verbs.part]}.`);
+  }
+  return await requestOperation(tx, targetOf(deal, amountUnits === null ? verbs.full : verbs.part, amountUnits), actor);
+}
+
+const PARTICIPLE: Partial<Record<OperationVerb, string>> = { releasePart: 'released', refundPart: 'refunded' };
+
+function refuseWhileInFlight(latest: OperationRow | undefined): void {
+  if (latest && inFlight(latest)) {
+    throw new CoreError('illegal_transition', `${latest.verb} is under way; wait for the chain's answer.`);
+  }
+}
+
+/** The part that a request names, in base units; null: everything. */
+async function partOf(
+  tx: Transaction,
+  payment: PaymentRow,
+  deal: DealRow,
+  { amount, leg }: PartChoice,
+): Promise<bigint | null> {
+  if (amount === undefined) return null;
+  const faults = new FieldFaults();
+  const [count] = await tx<{ legs: number }[]>`
+    select count(*)::int as legs from deal where node_id = ${deal.nodeId} and payment_id = ${deal.paymentId}`;
+  if (leg === undefined && count?.legs !== 1) faults.add('/leg', 'is required with an amount: the payment has several');
+  const units = await amountUnits(tx, payment, amount, faults);
+  const held = deal.amountUnits - deal.releasedUnits - deal.refundedUnits;
+  if (units === 0n) faults.add('/amount', 'must be greater than 0');
+  // A deal that holds nothing is refused for its state, not for the amount.
+  if (held > 0n && units > held) faults.add('/amount', `is more than the ${held} base units that are held`);
+  faults.throwIfAny();
+  return units;
+}
+
+async function amountUnits(tx: Transaction, payment: PaymentRow, amount: string, faults: FieldFaults): Promise<bigint> {
+  const currency = await findCurrency(tx, payment.currencyId);
+  try {
+    return parseUnits(amount, currency.decimals);
+  } catch (error) {
+    if (!(error instanceof AmountError)) throw error;
+    faults.add('/amount', error.message);
+    return 1n;
+  }
+}
+
+/** What an operation on this leg acts on: its deal, or before a deposit its offer. */
+function targetOf(deal: DealRow, verb: OperationVerb, amountUnits: bigint | null = null) {
+  const { nodeId, paymentId, networkId, id: legId } = deal;
+  return { nodeId, paymentId, legId, networkId, verb, amountUnits, stray: false, ...slotOf(deal) };
+}
+
+function slotOf(deal: DealRow): { dealId: Hex; terms: TermsJson } {
   if (deal.dealId && deal.payer) return { dealId: deal.dealId, terms: termsToJson(termsOf(deal, deal.payer)) };
   if (!deal.offerId) throw new Error('The terms are not frozen yet.');
   return { dealId: deal.offerId, terms: termsToJson(termsOf(deal, zeroAddress)) };
@@ -130,38 +257,4 @@ export async function rotateAccessToken(sql: Sql, key: PaymentKey, actor: Actor)
     await writeLog(tx, key, { eventType: 'payment.access_token_rotated', message: 'Access token rotated.', actor });
   });
   return await loadPayment(sql, key);
-}
-
-/** What a widget shows; `payable` says whether call data goes with it. */
-export type WidgetRecord = PaymentRecord & { payable: boolean };
-
-/**
- * The payment behind a verified access token. Call data is only handed out while a deposit is possible, and that it was is
- * recorded first: from then on a cancellation has to close the offer on chain.
- * @throws not_found · unauthenticated when the token was rotated away.
- */
-export async function openWidget(
-  sql: Sql,
-  { paymentId, version }: { paymentId: string; version: number },
-): Promise<WidgetRecord> {
-  const [row] = await sql<{ nodeId: string; accessTokenVersion: number }[]>`
-    select node_id, access_token_version from payment where id = ${paymentId}`;
-  if (!row) throw new CoreError('not_found', 'The payment does not exist.');
-  if (row.accessTokenVersion !== version) throw new CoreError('unauthenticated', 'The access token was replaced.');
-  const key = { nodeId: row.nodeId, paymentId };
-  const record = await loadPayment(sql, key);
-  if (!isPayable(record) || record.deal.handedOutAt) return { ...record, payable: isPayable(record) };
-  await transact(sql, async (tx) => {
-    const { payment, deal } = await lockPayment(tx, key);
-    if (!isPayable({ payment, deal })) return;
-    await tx`
-      update deal set handed_out_at = coalesce(handed_out_at, now())
-      where node_id = ${key.nodeId} and payment_id = ${paymentId}`;
-  });
-  const current = await loadPayment(sql, key);
-  return { ...current, payable: isPayable(current) && current.deal.handedOutAt !== null };
-}
-
-function isPayable({ payment, deal }: { payment: PaymentRow; deal: DealRow }): boolean {
-  return payment.status === 'awaiting_deposit' && deal.depositDeadline * 1000n > BigInt(Date.now());
 }

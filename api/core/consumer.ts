@@ -2,7 +2,7 @@
 import { lockPayment, restate } from './actions.ts';
 import type { Chain } from './chain.ts';
 import { type Sql, transact } from './db.ts';
-import { findDeal, freezeTerms } from './deals.ts';
+import { freezeTerms } from './deals.ts';
 import { CoreError } from './errors.ts';
 import { writeLog } from './log.ts';
 import { findOperation, updateOperation } from './operations.ts';
@@ -21,8 +21,8 @@ export async function consumeCreation(
   key: { nodeId: string; paymentId: string },
   attempt: Attempt,
 ): Promise<void> {
-  const { payment, deal, network, currency } = await loadPayment(sql, key);
-  if (payment.status !== 'pending' || deal.offerId) return;
+  const { payment, network, currency } = await loadPayment(sql, key);
+  if (payment.status !== 'pending') return;
   try {
     await chain.checkPayable(network, currency);
   } catch (error) {
@@ -34,10 +34,8 @@ export async function consumeCreation(
     throw error;
   }
   await transact(sql, async (tx) => {
-    const [current] = await tx<{ cancelledAt: Date | null }[]>`
-      select cancelled_at from payment where node_id = ${key.nodeId} and id = ${key.paymentId} for update`;
-    if (current?.cancelledAt) return;
-    await freezeTerms(tx, await findDeal(tx, key, { lock: true }), network);
+    const { deals } = await lockPayment(tx, key);
+    for (const deal of deals) if (!deal.cancelledAt) await freezeTerms(tx, deal, network);
     await restate(tx, key, { message: 'Terms are frozen; a deposit is awaited.', actor: { type: 'system' } });
   });
 }
@@ -54,9 +52,10 @@ export async function consumeOperation(
   const operation = await findOperation(sql, key);
   if (!operation || operation.status === 'done' || operation.status === 'failed') return;
   const result = await submitter.submit(await findNetwork(sql, operation.networkId), operation);
-  const { nodeId, paymentId, verb } = operation;
+  const { nodeId, paymentId, legId, verb } = operation;
   await transact(sql, async (tx) => {
-    const { deal } = await lockPayment(tx, { nodeId, paymentId });
+    const { deals } = await lockPayment(tx, { nodeId, paymentId });
+    const deal = deals.find((candidate) => candidate.id === legId);
     const current = await findOperation(tx, key, { lock: true });
     if (!current || current.status === 'done' || current.status === 'failed') return;
     const message = result.done ? `${verb} was mined.` : `${verb} failed: ${result.reason}.`;
@@ -64,11 +63,11 @@ export async function consumeOperation(
     await updateOperation(tx, current, result.done ? { status: 'done' } : { status: 'failed', error: result.reason });
     const eventType = `operation.${verb}.${result.done ? 'done' : 'failed'}`;
     await writeLog(tx, { nodeId, paymentId }, { eventType, message, actor });
-    if (verb !== 'cancelDeal' || current.stray) return;
+    if (verb !== 'cancelDeal' || !deal) return;
     // A cancellation that failed, or that closed the offer after a deposit was in, has cancelled nothing.
     const overtaken = deal.dealId !== null && current.dealId === deal.offerId;
     if (result.done && !overtaken) return;
-    await tx`update payment set cancel_requested_at = null where node_id = ${nodeId} and id = ${paymentId}`;
+    await tx`update deal set cancel_requested_at = null where node_id = ${nodeId} and id = ${deal.id}`;
     await restate(tx, { nodeId, paymentId }, { message: 'The cancellation did not take place.', actor });
   });
 }

@@ -5,12 +5,14 @@ import { type Address, getAddress, type Hex, isAddressEqual, zeroAddress } from 
 import { MAX_AMOUNT, MAXIMUM_HORIZON_SECONDS, offerId, type Terms } from '../../contracts/terms.ts';
 import { columns, type Sql, type Transaction } from './db.ts';
 import type { FieldFaults } from './errors.ts';
-import { AmountError, feeUnits, parseUnits } from './money.ts';
-import type { CurrencyRow, DealPolicy, DealRow, NetworkRow } from './schema.ts';
+import { AmountError, feeUnits, parseUnits, splitUnits } from './money.ts';
+import type { CurrencyRow, DealPolicy, DealRow, FeeRule, NetworkRow } from './schema.ts';
 
-/** What a deal's terms say before a number and a salt make them unique. */
+/** What a leg's terms say before a number and a salt make them unique. */
 export type DealDraft = Pick<
   DealRow,
+  | 'leg'
+  | 'externalId'
   | 'networkId'
   | 'operator'
   | 'payee'
@@ -25,71 +27,97 @@ export type DealDraft = Pick<
   | 'defaultOutcome'
 >;
 
-/** Drafts the terms of a payment; every reason against them is added to `faults` under its field. */
-export function draftDeal(
-  {
-    network,
-    currency,
-    policy,
-    payee,
-    amountUnits,
-    expiresAt,
-  }: {
-    network: NetworkRow;
-    currency: CurrencyRow;
-    policy: DealPolicy;
-    payee: Address;
-    amountUnits: bigint;
-    expiresAt: Date;
-  },
+/** Who gets how much of a payment; the pointers name the request's fields. */
+export type LegRequest = {
+  externalId: string | null;
+  payee: Address;
+  payeePointer: string;
+  amountUnits: bigint;
+  amountPointer: string;
+};
+
+/** What all legs of a payment share. */
+export type DealContext = { network: NetworkRow; currency: CurrencyRow; policy: DealPolicy; expiresAt: Date };
+
+/**
+ * Drafts the terms of a payment's legs. `feeUnits` is the fee of the whole payment: it is split in proportion to the amounts, to
+ * the unit. Every reason against the terms is added to `faults` under its field.
+ */
+export function draftDeals(
+  legs: readonly LegRequest[],
+  totalFeeUnits: bigint,
+  { network, currency, policy, expiresAt }: DealContext,
   faults: FieldFaults,
-): DealDraft {
-  if (amountUnits === 0n) faults.add('/paid_price', 'must be greater than 0');
-  if (amountUnits > MAX_AMOUNT) faults.add('/paid_price', 'is more than a deal can hold');
+): DealDraft[] {
+  const depositDeadline = BigInt(Math.floor(expiresAt.getTime() / 1000));
+  const settlementDeadline = depositDeadline + BigInt(policy.settlementPeriodSeconds);
+  const resolutionDeadline = settlementDeadline + BigInt(policy.resolutionPeriodSeconds);
+  const now = BigInt(Math.floor(Date.now() / 1000));
+  if (depositDeadline <= now) faults.add('/expires_at', 'must be in the future');
+  if (resolutionDeadline > now + MAXIMUM_HORIZON_SECONDS) {
+    faults.add('/expires_at', 'puts the last deadline too far away');
+  }
+  if (totalFeeUnits > 0n && !policy.feeRecipient) {
+    faults.add('/deal/fee_recipient', 'is required when there is a fee');
+  }
+  for (const leg of legs) checkLeg(leg, { network, currency }, faults);
+  const amounts = legs.map((leg) => leg.amountUnits);
+  const fees = amounts.every((amount) => amount > 0n) ? splitUnits(totalFeeUnits, amounts) : amounts.map(() => 0n);
+  return legs.map((leg, index) => {
+    const legFeeUnits = fees[index] ?? 0n;
+    return {
+      leg: index,
+      externalId: leg.externalId,
+      networkId: network.id,
+      operator: lower(network.operatorAddress),
+      payee: lower(leg.payee),
+      token: lower(currency.tokenAddress),
+      amountUnits: leg.amountUnits,
+      feeUnits: legFeeUnits,
+      feeRecipient: lower(legFeeUnits === 0n ? zeroAddress : (policy.feeRecipient ?? zeroAddress)),
+      arbiter: lower(policy.arbiter ?? zeroAddress),
+      depositDeadline,
+      settlementDeadline,
+      resolutionDeadline,
+      defaultOutcome: policy.defaultOutcome === 'release' ? 1 : 0,
+    };
+  });
+}
+
+function checkLeg(
+  leg: LegRequest,
+  { network, currency }: Pick<DealContext, 'network' | 'currency'>,
+  faults: FieldFaults,
+): void {
+  if (leg.amountUnits === 0n) faults.add(leg.amountPointer, 'must be greater than 0');
+  if (leg.amountUnits > MAX_AMOUNT) faults.add(leg.amountPointer, 'is more than a deal can hold');
   for (const [name, address] of [
     ['the diamond', network.diamondAddress],
     ['the token', currency.tokenAddress],
     ['the operator', network.operatorAddress],
     ['the zero address', zeroAddress],
   ] as const) {
-    if (isAddressEqual(payee, address)) faults.add('/payment_address', `must not be ${name}`);
+    if (isAddressEqual(leg.payee, address)) faults.add(leg.payeePointer, `must not be ${name}`);
   }
-  const fee = draftFee(amountUnits, policy, currency, faults);
-  const depositDeadline = BigInt(Math.floor(expiresAt.getTime() / 1000));
-  const settlementDeadline = depositDeadline + BigInt(policy.settlementPeriodSeconds);
-  const resolutionDeadline = settlementDeadline + BigInt(policy.resolutionPeriodSeconds);
-  const now = BigInt(Math.floor(Date.now() / 1000));
-  if (depositDeadline <= now) faults.add('/expires_at', 'must be in the future');
-  if (resolutionDeadline > now + MAXIMUM_HORIZON_SECONDS)
-    faults.add('/expires_at', 'puts the last deadline too far away');
-  return {
-    networkId: network.id,
-    operator: lower(network.operatorAddress),
-    payee: lower(payee),
-    token: lower(currency.tokenAddress),
-    amountUnits,
-    feeUnits: fee,
-    feeRecipient: lower(fee === 0n ? zeroAddress : (policy.feeRecipient ?? zeroAddress)),
-    arbiter: lower(policy.arbiter ?? zeroAddress),
-    depositDeadline,
-    settlementDeadline,
-    resolutionDeadline,
-    defaultOutcome: policy.defaultOutcome === 'release' ? 1 : 0,
-  };
 }
 
-function draftFee(amountUnits: bigint, policy: DealPolicy, currency: CurrencyRow, faults: FieldFaults): bigint {
-  let fixed = 0n;
-  try {
-    fixed = parseUnits(policy.feeFixed, currency.decimals);
-  } catch (error) {
-    if (!(error instanceof AmountError)) throw error;
-    faults.add('/deal/fee_fixed', error.message);
+/** The fee on a payment of `amountUnits` under a rule given in decimals; what is wrong with the rule is added to `faults`. */
+export function feeOf(amountUnits: bigint, rule: FeeRule, currency: CurrencyRow, faults: FieldFaults): bigint {
+  const parse = (field: string, text: string): bigint => {
+    try {
+      return parseUnits(text, currency.decimals);
+    } catch (error) {
+      if (!(error instanceof AmountError)) throw error;
+      faults.add(`/deal/${field}`, error.message);
+      return 0n;
+    }
+  };
+  const minimum = rule.feeMinimum === null ? null : parse('fee_minimum', rule.feeMinimum);
+  const maximum = rule.feeMaximum === null ? null : parse('fee_maximum', rule.feeMaximum);
+  if (minimum !== null && maximum !== null && minimum > maximum) {
+    faults.add('/deal/fee_maximum', 'is less than fee_minimum');
   }
-  const fee = feeUnits(amountUnits, policy.feeBps, fixed);
-  if (fee > amountUnits) faults.add('/paid_price', 'is less than the fee');
-  if (fee > 0n && !policy.feeRecipient) faults.add('/deal/fee_recipient', 'is required when there is a fee');
-  return fee;
+  return feeUnits(amountUnits, { bps: rule.feeBps, fixed: parse('fee_fixed', rule.feeFixed), minimum, maximum });
 }
 
 /**
@@ -108,7 +136,7 @@ export async function freezeTerms(tx: Transaction, deal: DealRow, network: Netwo
   const id = offerId(terms, Number(network.eip155Id), network.diamondAddress);
   await tx`
     update deal set ${tx(columns({ number, ref, offerId: id }))}
-    where node_id = ${deal.nodeId} and payment_id = ${deal.paymentId}`;
+    where node_id = ${deal.nodeId} and id = ${deal.id}`;
 }
 
 /** The terms of a frozen deal; with the zero address as payer, they are its offer. */
@@ -131,16 +159,15 @@ export function termsOf(deal: DealDraft & { ref: bigint | null }, payer: Address
   };
 }
 
-/** The deal of a payment; `lock` holds its row until the transaction ends. */
-export async function findDeal(
+/** The legs of a payment in their order; `lock` holds their rows until the transaction ends. */
+export async function findDeals(
   sql: Sql | Transaction,
   { nodeId, paymentId }: { nodeId: string; paymentId: string },
   { lock = false } = {},
-): Promise<DealRow> {
-  const [deal] = await sql<DealRow[]>`
-    select * from deal where node_id = ${nodeId} and payment_id = ${paymentId} ${lock ? sql`for update` : sql``}`;
-  if (!deal) throw new Error(`Payment ${paymentId} has no deal.`);
-  return deal;
+): Promise<DealRow[]> {
+  return await sql<DealRow[]>`
+    select * from deal where node_id = ${nodeId} and payment_id = ${paymentId}
+    order by leg ${lock ? sql`for update` : sql``}`;
 }
 
 function lower(address: Address): Address {

@@ -40,6 +40,7 @@ export type DealEvent = {
 export type DealParties = {
   nodeId: string;
   paymentId: string;
+  legId: string;
   currencyId: string;
   payer: string;
   payee: string;
@@ -49,7 +50,7 @@ export type DealParties = {
 type EntryRow = { id: string; source: string };
 
 /**
- * Brings a payment's entries to exactly these events, in the chain's order: from the first difference on, entries are
+ * Brings a leg's entries to exactly these events, in the chain's order: from the first difference on, entries are
  * reversed and events posted. Doing it again changes nothing.
  */
 export async function postDealEvents(
@@ -58,9 +59,9 @@ export async function postDealEvents(
   terms: Pick<DealMoney, 'amountUnits' | 'feeUnits'>,
   events: readonly DealEvent[],
 ): Promise<void> {
-  const { nodeId, paymentId } = parties;
+  const { nodeId, legId } = parties;
   const standing = await tx<EntryRow[]>`
-    select id, source from ledger_entry e where node_id = ${nodeId} and payment_id = ${paymentId} and reverses is null
+    select id, source from ledger_entry e where node_id = ${nodeId} and leg_id = ${legId} and reverses is null
       and not exists (select 1 from ledger_entry r where r.node_id = e.node_id and r.reverses = e.id)
     order by id`;
   const difference = standing.findIndex((entry, index) => entry.source !== events[index]?.source);
@@ -83,12 +84,12 @@ async function postEntry(
   before: Balances,
   after: Balances,
 ): Promise<void> {
-  const { nodeId, paymentId, currencyId } = parties;
+  const { nodeId, paymentId, legId, currencyId } = parties;
   const entryId = uuidv7();
   const { source, name, effectiveAt } = event;
   await tx`
-    insert into ledger_entry (node_id, id, payment_id, source, occurrence, name, effective_at)
-    select ${nodeId}, ${entryId}, ${paymentId}, ${source}, count(*) + 1, ${name}, ${effectiveAt}
+    insert into ledger_entry (node_id, id, payment_id, leg_id, source, occurrence, name, effective_at)
+    select ${nodeId}, ${entryId}, ${paymentId}, ${legId}, ${source}, count(*) + 1, ${name}, ${effectiveAt}
     from ledger_entry where node_id = ${nodeId} and source = ${source}`;
   for (const type of ['payer', 'escrow', 'payee', 'fee'] as const) {
     const amountUnits = after[type] - before[type];
@@ -98,11 +99,11 @@ async function postEntry(
   }
 }
 
-async function reverseEntry(tx: Transaction, { nodeId, paymentId }: DealParties, entry: EntryRow): Promise<void> {
+async function reverseEntry(tx: Transaction, { nodeId }: DealParties, entry: EntryRow): Promise<void> {
   const id = uuidv7();
   await tx`
-    insert into ledger_entry (node_id, id, payment_id, source, occurrence, name, reverses, effective_at)
-    select node_id, ${id}, ${paymentId}, ${`reversal of ${entry.id}`}, 1, name, id, effective_at
+    insert into ledger_entry (node_id, id, payment_id, leg_id, source, occurrence, name, reverses, effective_at)
+    select node_id, ${id}, payment_id, leg_id, ${`reversal of ${entry.id}`}, 1, name, id, effective_at
     from ledger_entry where node_id = ${nodeId} and id = ${entry.id}`;
   await tx`
     insert into ledger_posting (node_id, entry_id, account_id, currency_id, amount_units)

@@ -5,10 +5,11 @@ import { isMissingRelation, type Sql, type Transaction } from './db.ts';
 import type { DealEvent } from './ledger.ts';
 import type { ChainStatus, NetworkRow } from './schema.ts';
 
-/** What the chain says of one payment's deal: the columns of our deal row that follow from the mirror. */
+/** What the chain says of one leg: the columns of our deal row that follow from the mirror. */
 export type DealFacts = {
   nodeId: string;
   paymentId: string;
+  legId: string;
   chainStatus: ChainStatus;
   dealId: Hex | null;
   payer: Address | null;
@@ -33,26 +34,25 @@ export type StrayFacts = {
   paymentId: string | null;
 };
 
-// One pass takes this many payments at most; the next pass follows at once when it was full.
+// One pass takes this many legs at most; the next pass follows at once when it was full.
 const BATCH_SIZE = 200;
 
 /**
- * The payments of a network whose deal row differs from the mirror at the safe block; or one payment's facts, changed or
- * not. Empty while the indexer rebuilds: it then drops rows that it will mirror again, so a missing row proves nothing, and
+ * The legs of a network whose row differs from the mirror at the safe block; or one leg's facts, changed or not. Empty while the indexer rebuilds: it then drops rows that it will mirror again, so a missing row proves nothing, and
  * neither does a mirror that has not come to the safe block or back to the block of what we know.
  */
 export async function readFacts(
   sql: Sql | Transaction,
   network: NetworkRow,
   safe: SafeBlock,
-  only?: { nodeId: string; paymentId: string },
+  only?: { nodeId: string; legId: string },
 ): Promise<DealFacts[]> {
   return await sql<DealFacts[]>`
     with mirror as (
       ${mirrorPosition(sql, network)}
     ), facts as (
       select
-        d.node_id, d.payment_id,
+        d.node_id, d.payment_id, d.id as leg_id,
         case
           when m.id is not null then coalesce(e.status, 'confirming')
           when c.id is not null then 'closed'
@@ -86,9 +86,9 @@ export async function readFacts(
       ) c on true
       where d.network_id = ${network.id} and d.offer_id is not null
         and mirror.block >= greatest(d.fact_block, ${safe.number})
-        ${only ? sql`and d.node_id = ${only.nodeId} and d.payment_id = ${only.paymentId}` : sql``}
+        ${only ? sql`and d.node_id = ${only.nodeId} and d.id = ${only.legId}` : sql``}
     )
-    select node_id, payment_id, chain_status, deal_id, payer, released_units, refunded_units, deposit_transaction,
+    select node_id, payment_id, leg_id, chain_status, deal_id, payer, released_units, refunded_units, deposit_transaction,
       event_name, block_number, transaction_hash, log_index::int as log_index
     from facts
     ${

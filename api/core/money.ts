@@ -35,7 +35,27 @@ export function formatUnits(units: bigint, decimals: number): string {
   return fraction ? `${whole}.${fraction}` : whole;
 }
 
-/** The fee of a deal in base units: basis points of the amount, rounded down, plus a fixed part. */
-export function feeUnits(amountUnits: bigint, feeBps: number, feeFixedUnits: bigint): bigint {
-  return (amountUnits * BigInt(feeBps)) / 10_000n + feeFixedUnits;
+/** A fee rule in base units; null: no bound. */
+export type FeeUnitsRule = { bps: number; fixed: bigint; minimum: bigint | null; maximum: bigint | null };
+
+/** The fee on an amount in base units: basis points, rounded down, plus the fixed part, within its bounds. */
+export function feeUnits(amountUnits: bigint, { bps, fixed, minimum, maximum }: FeeUnitsRule): bigint {
+  const fee = (amountUnits * BigInt(bps)) / 10_000n + fixed;
+  if (minimum !== null && fee < minimum) return minimum;
+  return maximum !== null && fee > maximum ? maximum : fee;
+}
+
+/**
+ * Splits a total in proportion to weights (sum above zero) so that the parts sum to it exactly: each is rounded down, and what
+ * is left goes, a unit each, to the largest remainders, earlier ones first.
+ */
+export function splitUnits(total: bigint, weights: readonly bigint[]): bigint[] {
+  const sum = weights.reduce((all, weight) => all + weight, 0n);
+  const parts = weights.map((weight) => (total * weight) / sum);
+  const left = Number(total - parts.reduce((all, part) => all + part, 0n));
+  const byRemainder = weights
+    .map((weight, index) => ({ index, remainder: (total * weight) % sum }))
+    .sort((a, b) => (a.remainder === b.remainder ? a.index - b.index : a.remainder > b.remainder ? -1 : 1));
+  for (const { index } of byRemainder.slice(0, left)) parts[index] = (parts[index] ?? 0n) + 1n;
+  return parts;
 }

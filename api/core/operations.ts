@@ -2,10 +2,10 @@
 // payment; asking again for the same one answers with it.
 import { v7 as uuidv7 } from 'uuid';
 import type { Hex } from 'viem';
-import type { Sql, Transaction } from './db.ts';
+import { columns, type Sql, type Transaction } from './db.ts';
 import { type Actor, writeLog } from './log.ts';
 import { enqueue } from './queue.ts';
-import type { OperationRow, OperationVerb } from './schema.ts';
+import type { DealRow, OperationRow, OperationVerb } from './schema.ts';
 import type { TermsJson } from './terms.ts';
 
 // graphile-worker's exponential backoff reaches about three days with 25 attempts.
@@ -15,10 +15,14 @@ const SUBMIT_ATTEMPTS = 25;
 export type OperationTarget = {
   nodeId: string;
   paymentId: string;
+  /** Null for a stray. */
+  legId: string | null;
   networkId: string;
   verb: OperationVerb;
   dealId: Hex;
   terms: TermsJson;
+  /** Of releasePart and refundPart, in base units. */
+  amountUnits: bigint | null;
   stray: boolean;
 };
 
@@ -44,32 +48,34 @@ export async function requestOperation(tx: Transaction, target: OperationTarget,
 /** Adds an operation that is done already because there is nothing to send. */
 export async function recordOperation(
   tx: Transaction,
-  target: Pick<OperationTarget, 'nodeId' | 'paymentId' | 'networkId' | 'verb'>,
+  target: Pick<OperationTarget, 'nodeId' | 'paymentId' | 'legId' | 'networkId' | 'verb'>,
   actor: Actor,
 ): Promise<OperationRow> {
-  return await insertOperation(tx, { ...target, dealId: null, terms: null, stray: false, status: 'done' }, actor);
+  return await insertOperation(
+    tx,
+    { ...target, dealId: null, terms: null, amountUnits: null, stray: false, status: 'done' },
+    actor,
+  );
 }
 
 async function insertOperation(
   tx: Transaction,
-  row: Omit<OperationRow, 'id' | 'error' | 'actorId' | 'terms'> & { terms: unknown },
+  row: Omit<OperationRow, 'id' | 'error' | 'actorId' | 'terms'> & { terms: Parameters<typeof columns>[0][string] },
   actor: Actor,
 ): Promise<OperationRow> {
   const [operation] = await tx<OperationRow[]>`
-    insert into operation ${tx({ ...(row as OperationRow), id: uuidv7(), actorId: actor.id ?? null })} returning *`;
+    insert into operation ${tx(columns({ ...row, id: uuidv7(), actorId: actor.id ?? null }))} returning *`;
   if (!operation) throw new Error('The operation was not stored.');
   return operation;
 }
 
-/** The newest operation of a payment with this verb, strays left out. */
+/** The newest operation on a leg. */
 export async function latestOperation(
   sql: Sql | Transaction,
-  { nodeId, paymentId, verb }: { nodeId: string; paymentId: string; verb?: OperationVerb },
+  { nodeId, id }: Pick<DealRow, 'nodeId' | 'id'>,
 ): Promise<OperationRow | undefined> {
   const [operation] = await sql<OperationRow[]>`
-    select * from operation where node_id = ${nodeId} and payment_id = ${paymentId} and not stray
-      ${verb ? sql`and verb = ${verb}` : sql``}
-    order by id desc limit 1`;
+    select * from operation where node_id = ${nodeId} and leg_id = ${id} order by id desc limit 1`;
   return operation;
 }
 

@@ -3,10 +3,10 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { Address } from 'viem';
 import { columns, isUniqueViolation, type Sql, type Transaction, transact } from './db.ts';
-import { type DealDraft, draftDeal } from './deals.ts';
+import { type DealContext, type DealDraft, draftDeals, feeOf, type LegRequest } from './deals.ts';
 import { CoreError, FieldFaults } from './errors.ts';
 import { type Actor, writeLog } from './log.ts';
-import { AmountError, parseUnits } from './money.ts';
+import { AmountError, formatUnits, parseUnits } from './money.ts';
 import { findMember, type Member, type MemberRow, upsertMember } from './parties.ts';
 import { findCurrency, findNetwork, type Integration, mayActOn, policyOf, walletAddress } from './platform.ts';
 import { enqueue } from './queue.ts';
@@ -42,6 +42,8 @@ export type PaymentRequest = {
   retry: boolean;
   retryCount: number;
   clientIp?: string | undefined;
+  /** Who gets how much; null: the whole amount goes to `paymentAddress`. */
+  legs: { externalId: string | null; paymentAddress: Address; paidPrice: string }[] | null;
   /** Overrides single fields of the node's deal policy. */
   deal: Partial<DealPolicy>;
 };
@@ -49,7 +51,8 @@ export type PaymentRequest = {
 /** A payment with what is needed to show it. */
 export type PaymentRecord = {
   payment: PaymentRow;
-  deal: DealRow;
+  /** Its legs, at least one. */
+  deals: DealRow[];
   currency: CurrencyRow;
   network: NetworkRow;
   member: MemberRow | null;
@@ -79,24 +82,15 @@ export async function createPayment(
   const paidPriceUnits = amountOf('/paid_price', request.paidPrice, currency, faults);
   checkItems(request, priceUnits, currency, faults);
   await checkReferences(sql, request, { network, currency }, faults);
-  const draft = draftDeal(
-    {
-      network,
-      currency,
-      policy: { ...policy, ...request.deal },
-      payee: request.paymentAddress,
-      // An amount that is not one has its own fault already; one unit keeps the rest of the checks meaningful.
-      amountUnits: paidPriceUnits ?? 1n,
-      expiresAt: request.expiresAt,
-    },
-    faults,
-  );
+  const context = { network, currency, policy: { ...policy, ...request.deal }, expiresAt: request.expiresAt };
+  const fee = checkFee({ priceUnits, paidPriceUnits }, context, faults);
+  const drafts = draftDeals(legsOf(request, paidPriceUnits, currency, faults), fee, context, faults);
   faults.throwIfAny();
   try {
     const key = await transact(sql, (tx) =>
       insertPayment(tx, integration, {
         request,
-        draft,
+        drafts,
         priceUnits: priceUnits ?? 0n,
         paidPriceUnits: paidPriceUnits ?? 0n,
       }),
@@ -137,6 +131,56 @@ function checkItems(
   if (sum !== priceUnits) faults.add('/items', `sum to ${sum} base units, but price is ${priceUnits}`);
 }
 
+/** The fee of the whole payment. Borne by the payer, it is computed on the price, and paid_price must be both together. */
+function checkFee(
+  { priceUnits, paidPriceUnits }: { priceUnits: bigint | null; paidPriceUnits: bigint | null },
+  { policy, currency }: DealContext,
+  faults: FieldFaults,
+): bigint {
+  if (priceUnits === null || paidPriceUnits === null) return 0n;
+  if (policy.feeBearer === 'payer') {
+    const fee = feeOf(priceUnits, policy, currency, faults);
+    if (paidPriceUnits !== priceUnits + fee) {
+      const expected = formatUnits(priceUnits + fee, currency.decimals);
+      faults.add('/paid_price', `must be ${expected}: the price plus the fee, which the payer bears`);
+    }
+    return fee;
+  }
+  const fee = feeOf(paidPriceUnits, policy, currency, faults);
+  if (fee > paidPriceUnits) faults.add('/paid_price', 'is less than the fee');
+  return fee;
+}
+
+/** The legs that a request names, or the one that it implies; their amounts must sum to what is paid. */
+function legsOf(
+  request: PaymentRequest,
+  paidPriceUnits: bigint | null,
+  currency: CurrencyRow,
+  faults: FieldFaults,
+): LegRequest[] {
+  // An amount that is not one has its own fault already; one unit keeps the rest of the checks meaningful.
+  if (!request.legs) {
+    const [payeePointer, amountPointer] = ['/payment_address', '/paid_price'];
+    const amountUnits = paidPriceUnits ?? 1n;
+    return [{ externalId: null, payee: request.paymentAddress, payeePointer, amountUnits, amountPointer }];
+  }
+  const legs = request.legs.map((leg, index) => {
+    const amountPointer = `/legs/${index}/paid_price`;
+    return {
+      externalId: leg.externalId,
+      payee: leg.paymentAddress,
+      payeePointer: `/legs/${index}/payment_address`,
+      amountUnits: amountOf(amountPointer, leg.paidPrice, currency, faults) ?? 1n,
+      amountPointer,
+    };
+  });
+  const sum = legs.reduce((total, leg) => total + leg.amountUnits, 0n);
+  if (paidPriceUnits !== null && sum !== paidPriceUnits) {
+    faults.add('/legs', `sum to ${sum} base units, but paid_price is ${paidPriceUnits}`);
+  }
+  return legs;
+}
+
 async function checkReferences(
   sql: Sql,
   request: PaymentRequest,
@@ -166,9 +210,9 @@ async function checkReferences(
 async function insertPayment(
   tx: Transaction,
   integration: Integration,
-  created: { request: PaymentRequest; draft: DealDraft; priceUnits: bigint; paidPriceUnits: bigint },
+  created: { request: PaymentRequest; drafts: DealDraft[]; priceUnits: bigint; paidPriceUnits: bigint },
 ): Promise<PaymentKey> {
-  const { request, draft, priceUnits, paidPriceUnits } = created;
+  const { request, drafts, priceUnits, paidPriceUnits } = created;
   const { nodeId } = request;
   const id = uuidv7();
   const member = request.member ? await upsertMember(tx, nodeId, request.member) : null;
@@ -194,7 +238,9 @@ async function insertPayment(
     status: 'pending',
   };
   await tx`insert into payment ${tx(columns(row))}`;
-  await tx`insert into deal ${tx(columns({ nodeId, paymentId: id, ...draft }))}`;
+  for (const draft of drafts) {
+    await tx`insert into deal ${tx(columns({ nodeId, id: uuidv7(), paymentId: id, ...draft }))}`;
+  }
   const actor: Actor = { type: 'integration', id: integration.id };
   await writeLog(tx, { nodeId, paymentId: id }, { eventType: 'payment.created', message: 'Payment created.', actor });
   await enqueueCreation(tx, { nodeId, paymentId: id }, row);
@@ -226,7 +272,7 @@ async function loadRecords(sql: Sql | Transaction, payments: PaymentRow[]): Prom
   const ids = payments.map((payment) => payment.id);
   const memberIds = payments.flatMap((payment) => payment.memberId ?? []);
   const [deals, currencies, networks, members] = await Promise.all([
-    sql<DealRow[]>`select * from deal where node_id in ${sql(nodeIds)} and payment_id in ${sql(ids)}`,
+    sql<DealRow[]>`select * from deal where node_id in ${sql(nodeIds)} and payment_id in ${sql(ids)} order by leg`,
     sql<CurrencyRow[]>`select * from currency where id in ${sql(unique(payments, 'currencyId'))}`,
     sql<NetworkRow[]>`
       select n.*, c.eip155_id from network n join chain c on c.id = n.chain_id
@@ -239,7 +285,7 @@ async function loadRecords(sql: Sql | Transaction, payments: PaymentRow[]): Prom
   ]);
   return payments.map((payment) => ({
     payment,
-    deal: found(deals, (deal) => deal.paymentId === payment.id),
+    deals: deals.filter((deal) => deal.paymentId === payment.id),
     currency: found(currencies, (currency) => currency.id === payment.currencyId),
     network: found(networks, (network) => network.id === payment.networkId),
     member: members.find((member) => member.id === payment.memberId) ?? null,

@@ -11,6 +11,9 @@ import type { CurrencyRow, DealPolicy, NetworkRow } from './schema.ts';
 export const DEFAULT_POLICY: DealPolicy = {
   feeBps: 0,
   feeFixed: '0',
+  feeMinimum: null,
+  feeMaximum: null,
+  feeBearer: 'payee',
   feeRecipient: null,
   arbiter: null,
   settlementPeriodSeconds: 30 * 86_400,

@@ -48,7 +48,9 @@ export async function startQueue(
 ): Promise<{ stop(): Promise<void> }> {
   const workerIds: string[] = [];
   const events: WorkerEvents = new EventEmitter();
+  // A job may be locked in the name of its worker or of the pool that fetched it.
   events.on('worker:create', ({ worker }) => workerIds.push(worker.workerId));
+  events.on('pool:create', ({ workerPool }) => workerIds.push(workerPool.id));
   events.on('job:error', ({ job, error }) => onError(job.task_identifier, error));
   const runner: Runner = await run({
     connectionString: databaseUrl,

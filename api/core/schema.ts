@@ -46,8 +46,6 @@ export type PaymentRow = {
   status: PaymentStatus;
   accessTokenVersion: number;
   transactionHash: Hex | null;
-  cancelRequestedAt: Date | null;
-  cancelledAt: Date | null;
   createdAt: Date;
   updatedAt: Date;
 };
@@ -55,9 +53,14 @@ export type PaymentRow = {
 /** What the chain says of a deal: `closed` = cancelled before any deposit, `confirming` = deposited, too few blocks deep. */
 export type ChainStatus = 'none' | 'closed' | 'expired' | 'confirming' | 'funded' | 'disputed' | 'settled';
 
+/** One leg of a payment: the deal that pays one payee. */
 export type DealRow = {
   nodeId: string;
+  id: string;
   paymentId: string;
+  /** 0, 1, … in the order of the request. */
+  leg: number;
+  externalId: string | null;
   networkId: string;
   operator: Address;
   payee: Address;
@@ -74,6 +77,8 @@ export type DealRow = {
   ref: bigint | null;
   offerId: Hex | null;
   handedOutAt: Date | null;
+  cancelRequestedAt: Date | null;
+  cancelledAt: Date | null;
   chainStatus: ChainStatus;
   factBlock: bigint | null;
   dealId: Hex | null;
@@ -82,16 +87,19 @@ export type DealRow = {
   refundedUnits: bigint;
 };
 
-export type OperationVerb = 'cancelDeal' | 'release';
+/** The escrow's verb that an operation calls; the parts take an amount. */
+export type OperationVerb = 'cancelDeal' | 'release' | 'releasePart' | 'refundPart';
 
 export type OperationRow = {
   nodeId: string;
   id: string;
   paymentId: string;
+  legId: string | null;
   networkId: string;
   verb: OperationVerb;
   dealId: Hex | null;
   terms: Record<string, string | number> | null;
+  amountUnits: bigint | null;
   stray: boolean;
   status: 'queued' | 'submitted' | 'done' | 'failed';
   error: string | null;
@@ -118,12 +126,21 @@ export type CurrencyRow = {
   tokenAddress: Address;
 };
 
-/** A node's defaults for the terms that a request leaves open. */
-export type DealPolicy = {
-  /** Of the deal's amount, in basis points, 0 .. 10,000. */
+/** How a fee is computed, once, from a payment's whole amount. Decimals are text in the currency's major unit. */
+export type FeeRule = {
+  /** Of the amount, in basis points, 0 .. 10,000, rounded down. */
   feeBps: number;
-  /** Added to the proportional fee, as decimal text in the currency's major unit. */
+  /** Added to the proportional part. */
   feeFixed: string;
+  /** The least and the most that the fee may be. */
+  feeMinimum: string | null;
+  feeMaximum: string | null;
+  /** payee: the fee is taken from what the payee gets. payer: paid_price is price plus fee. */
+  feeBearer: 'payer' | 'payee';
+};
+
+/** A node's defaults for the terms that a request leaves open. */
+export type DealPolicy = FeeRule & {
   feeRecipient: Address | null;
   arbiter: Address | null;
   /** From the deposit deadline to the settlement deadline. */

@@ -16,13 +16,13 @@ import {
   type StrayFacts,
 } from './mirror.ts';
 import { latestOperation } from './operations.ts';
-import type { ChainFact, DealRow, NetworkRow } from './schema.ts';
+import type { ChainFact, DealRow, NetworkRow, PaymentRow } from './schema.ts';
 import { refundStray } from './strays.ts';
 
 // Status.None in IEscrow.sol: the slot was never opened.
 const STATUS_NONE = 0;
 
-/** One pass over a network; returns how many payments and stray deals it dealt with. @throws upstream_unavailable */
+/** One pass over a network; returns how many legs and stray deals it dealt with. @throws upstream_unavailable */
 export async function settleNetwork(sql: Sql, chain: Chain, network: NetworkRow): Promise<number> {
   const mirrored = await mirroredBlock(sql, network);
   if (mirrored === null) return 0;
@@ -30,48 +30,43 @@ export async function settleNetwork(sql: Sql, chain: Chain, network: NetworkRow)
   const changed = await readFacts(sql, network, safe);
   const strays = await readStrays(sql, network, safe);
   let dealtWith = 0;
-  for (const { nodeId, paymentId } of changed) {
-    if (await settlePayment(sql, chain, network, safe, { nodeId, paymentId })) dealtWith += 1;
-  }
+  for (const leg of changed) if (await settleLeg(sql, chain, network, safe, leg)) dealtWith += 1;
   for (const stray of strays) await recordStray(sql, network, stray);
   return dealtWith + strays.length;
 }
 
 type Safe = SafeBlock & { head: bigint };
 
-/** Brings one payment's deal row and status to what the mirror says now, in one transaction; tells whether it did. */
-async function settlePayment(
+/** Brings one leg's row, its ledger entries and the payment's status to what the mirror says now, in one transaction. */
+async function settleLeg(
   sql: Sql,
   chain: Chain,
   network: NetworkRow,
   safe: Safe,
-  key: { nodeId: string; paymentId: string },
+  { nodeId, paymentId, legId }: Pick<DealFacts, 'nodeId' | 'paymentId' | 'legId'>,
 ): Promise<boolean> {
+  const key = { nodeId, paymentId };
   return await transact(sql, async (tx) => {
-    const { payment, deal } = await lockPayment(tx, key);
-    const [facts] = await readFacts(tx, network, safe, key);
-    if (!facts || !differs(deal, facts)) return false;
+    const { payment, deals } = await lockPayment(tx, key);
+    const deal = deals.find((candidate) => candidate.id === legId);
+    const [facts] = await readFacts(tx, network, safe, { nodeId, legId });
+    if (!deal || !facts || !differs(deal, facts)) return false;
     if (deal.dealId && !facts.dealId && (await stillOpen(chain, network, deal.dealId))) return false;
-    const { chainStatus, dealId, payer, releasedUnits, refundedUnits } = facts;
-    await tx`
-      update deal set ${tx(columns({ chainStatus, factBlock: facts.blockNumber, dealId, payer, releasedUnits, refundedUnits }))}
-      where node_id = ${key.nodeId} and payment_id = ${key.paymentId}`;
-    await tx`
-      update payment set transaction_hash = ${facts.depositTransaction}, updated_at = now()
-      where node_id = ${key.nodeId} and id = ${key.paymentId}`;
+    await writeFacts(tx, payment, deal, facts);
     await postDealEvents(
       tx,
       {
         ...key,
+        legId,
         currencyId: payment.currencyId,
-        payer: payer ?? deal.payer ?? zeroAddress,
+        payer: facts.payer ?? deal.payer ?? zeroAddress,
         payee: deal.payee,
         feeRecipient: deal.feeRecipient,
       },
       deal,
-      dealId ? await readEvents(tx, network, safe, dealId) : [],
+      facts.dealId ? await readEvents(tx, network, safe, facts.dealId) : [],
     );
-    if (payment.cancelRequestedAt && dealId) await forgetOvertakenCancel(tx, key, deal);
+    if (deal.cancelRequestedAt && facts.dealId) await forgetOvertakenCancel(tx, deal);
     await restate(tx, key, {
       message: describe(facts),
       actor: { type: 'chain' },
@@ -79,6 +74,18 @@ async function settlePayment(
     });
     return true;
   });
+}
+
+async function writeFacts(tx: Transaction, payment: PaymentRow, deal: DealRow, facts: DealFacts): Promise<void> {
+  const { chainStatus, dealId, payer, releasedUnits, refundedUnits, blockNumber: factBlock } = facts;
+  await tx`
+    update deal set ${tx(columns({ chainStatus, factBlock, dealId, payer, releasedUnits, refundedUnits }))}
+    where node_id = ${deal.nodeId} and id = ${deal.id}`;
+  // The deposit that a payment shows is its first leg's; one signature usually funds them all.
+  if (deal.leg !== 0) return;
+  await tx`
+    update payment set transaction_hash = ${facts.depositTransaction}, updated_at = now()
+    where node_id = ${payment.nodeId} and id = ${payment.id}`;
 }
 
 function differs(deal: DealRow, facts: DealFacts): boolean {
@@ -96,15 +103,11 @@ async function stillOpen(chain: Chain, network: NetworkRow, dealId: Hex): Promis
   return (await chain.deal(network, dealId)).status !== STATUS_NONE;
 }
 
-/** A cancellation that closed the offer after a deposit was in has cancelled nothing: the payment goes on. */
-async function forgetOvertakenCancel(
-  tx: Transaction,
-  key: { nodeId: string; paymentId: string },
-  deal: DealRow,
-): Promise<void> {
-  const cancel = await latestOperation(tx, { ...key, verb: 'cancelDeal' });
-  if (cancel?.dealId !== deal.offerId || cancel?.status !== 'done') return;
-  await tx`update payment set cancel_requested_at = null where node_id = ${key.nodeId} and id = ${key.paymentId}`;
+/** A cancellation that closed the offer after a deposit was in has cancelled nothing: the leg goes on. */
+async function forgetOvertakenCancel(tx: Transaction, deal: DealRow): Promise<void> {
+  const latest = await latestOperation(tx, deal);
+  if (latest?.verb !== 'cancelDeal' || latest.dealId !== deal.offerId || latest.status !== 'done') return;
+  await tx`update deal set cancel_requested_at = null where node_id = ${deal.nodeId} and id = ${deal.id}`;
 }
 
 function describe(facts: DealFacts): string {

@@ -72,8 +72,10 @@ export async function refundStray(
     {
       nodeId: stray.nodeId,
       paymentId: stray.paymentId,
+      legId: null,
       networkId: network.id,
       verb: 'cancelDeal',
+      amountUnits: null,
       dealId,
       terms: mirroredTerms(deal),
       stray: true,

@@ -75,11 +75,7 @@ export class Submitter {
     const account = this.#accounts.get(network.operatorAddress);
     if (!account) throw new CoreError('upstream_unavailable', `No key for operator ${network.operatorAddress} here.`);
     const client = this.#chain.client(network);
-    const data = encodeFunctionData({
-      abi: escrowAbi,
-      functionName: operation.verb,
-      args: [termsFromJson(operation.terms as TermsJson)],
-    });
+    const data = callData(operation);
     let gas: bigint;
     try {
       gas = await client.estimateGas({ account, to: network.diamondAddress, data });
@@ -161,6 +157,18 @@ export class Submitter {
       }
       await new Promise((resolve) => setTimeout(resolve, RECEIPT_POLL_MS));
     }
+  }
+}
+
+function callData({ verb, terms: json, amountUnits }: OperationRow): Hex {
+  const terms = termsFromJson(json as TermsJson);
+  switch (verb) {
+    case 'release':
+    case 'cancelDeal':
+      return encodeFunctionData({ abi: escrowAbi, functionName: verb, args: [terms] });
+    case 'releasePart':
+    case 'refundPart':
+      return encodeFunctionData({ abi: escrowAbi, functionName: verb, args: [terms, amountUnits ?? 0n] });
   }
 }
 

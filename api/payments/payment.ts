@@ -5,7 +5,8 @@ import { MINIMUM_GAP_SECONDS } from '../../contracts/terms.ts';
 import type { Tokens } from '../core/auth.ts';
 import { formatUnits } from '../core/money.ts';
 import type { PaymentRecord, PaymentRequest } from '../core/payments.ts';
-import type { DealPolicy } from '../core/schema.ts';
+import type { DealPolicy, DealRow } from '../core/schema.ts';
+import { legStatus } from '../core/status.ts';
 import { decimalText, jsonNumber, wholeNumber } from '../http.ts';
 
 const address = z
@@ -41,6 +42,9 @@ const dealRequest = z
   .strictObject({
     fee_bps: wholeNumber(0, 10_000).optional(),
     fee_fixed: decimalText.optional(),
+    fee_minimum: decimalText.nullable().optional(),
+    fee_maximum: decimalText.nullable().optional(),
+    fee_bearer: z.enum(['payer', 'payee']).optional(),
     fee_recipient: address.optional(),
     arbiter: address.nullable().optional(),
     settlement_period_seconds: wholeNumber(Number(MINIMUM_GAP_SECONDS), MAX_PERIOD_SECONDS).optional(),
@@ -48,6 +52,17 @@ const dealRequest = z
     default_outcome: z.enum(['refund', 'release']).optional(),
   })
   .openapi('DealTerms', { description: "Overrides single fields of the node's deal policy; frozen with the payment." });
+
+// As many as the contract takes in one batch (EscrowBase.sol, MAX_BATCH).
+const MAX_LEGS = 32;
+
+const legRequest = z
+  .strictObject({
+    payment_address: address,
+    paid_price: decimalText,
+    external_id: label.optional(),
+  })
+  .openapi('LegRequest', { description: 'One payee and its share of paid_price; the shares sum to it.' });
 
 /** The body of `POST /api/v1/payments`. */
 export const createRequest = z
@@ -73,6 +88,12 @@ export const createRequest = z
     retry: z.boolean().optional(),
     retry_count: wholeNumber(0, MAX_RETRIES).optional(),
     client_ip: z.ipv4().optional(),
+    legs: z
+      .array(legRequest)
+      .min(1)
+      .max(MAX_LEGS)
+      .optional()
+      .openapi({ description: 'Several payees, paid by one signature; left out: payment_address gets all' }),
     deal: dealRequest.optional(),
   })
   .openapi('CreatePayment');
@@ -112,6 +133,12 @@ export function toPaymentRequest(body: z.output<typeof createRequest>): PaymentR
     retry: body.retry ?? false,
     retryCount: body.retry_count ?? (body.retry ? DEFAULT_RETRY_COUNT : 0),
     clientIp: body.client_ip,
+    legs:
+      body.legs?.map((leg) => ({
+        externalId: leg.external_id ?? null,
+        paymentAddress: leg.payment_address,
+        paidPrice: leg.paid_price,
+      })) ?? null,
     deal: toPolicy(body.deal ?? {}),
   };
 }
@@ -120,6 +147,9 @@ function toPolicy(deal: z.output<typeof dealRequest>): Partial<DealPolicy> {
   return {
     ...(deal.fee_bps !== undefined && { feeBps: deal.fee_bps }),
     ...(deal.fee_fixed !== undefined && { feeFixed: deal.fee_fixed }),
+    ...(deal.fee_minimum !== undefined && { feeMinimum: deal.fee_minimum }),
+    ...(deal.fee_maximum !== undefined && { feeMaximum: deal.fee_maximum }),
+    ...(deal.fee_bearer !== undefined && { feeBearer: deal.fee_bearer }),
     ...(deal.fee_recipient !== undefined && { feeRecipient: deal.fee_recipient }),
     ...(deal.arbiter !== undefined && { arbiter: deal.arbiter }),
     ...(deal.settlement_period_seconds !== undefined && { settlementPeriodSeconds: deal.settlement_period_seconds }),
@@ -129,6 +159,46 @@ function toPolicy(deal: z.output<typeof dealRequest>): Partial<DealPolicy> {
 }
 
 const units = z.string().regex(/^\d+$/).openapi({ description: 'Base units, exact', example: '25500000' });
+
+const paymentStatusSchema = z.enum([
+  'pending',
+  'awaiting_deposit',
+  'confirming',
+  'funded',
+  'partially_released',
+  'disputed',
+  'cancel_requested',
+  'expired',
+  'released',
+  'refunded',
+  'partially_refunded',
+  'cancelled',
+  'failed',
+]);
+
+const legResponse = z
+  .object({
+    leg: z.int(),
+    external_id: z.string().nullable(),
+    status: paymentStatusSchema,
+    deal_id: z.int().nullable().openapi({ description: "The deal's number on its network" }),
+    offer_hash: z.string().nullable().openapi({ description: 'Hash of the terms before a payer is known' }),
+    hash: z.string().nullable().openapi({ description: "The deal's id on chain" }),
+    payee: z.string(),
+    payer: z.string().nullable(),
+    amount_units: units,
+    fee_units: units,
+    released_units: units,
+    refunded_units: units,
+    fee_recipient: z.string(),
+    operator: z.string(),
+    arbiter: z.string(),
+    deposit_deadline: z.string(),
+    settlement_deadline: z.string(),
+    resolution_deadline: z.string(),
+    default_outcome: z.enum(['refund', 'release']),
+  })
+  .openapi('Leg');
 
 /** A payment as every read returns it. */
 export const paymentResponse = z
@@ -166,39 +236,11 @@ export const paymentResponse = z
     retry_count: z.int(),
     client_ip: z.string().nullable(),
     access_token: z.string().openapi({ description: "Opens this one payment's widget data" }),
-    status: z.enum([
-      'pending',
-      'awaiting_deposit',
-      'confirming',
-      'funded',
-      'partially_released',
-      'disputed',
-      'cancel_requested',
-      'expired',
-      'released',
-      'refunded',
-      'partially_refunded',
-      'cancelled',
-      'failed',
-    ]),
+    status: paymentStatusSchema,
     transaction_hash: z.string().nullable().openapi({ description: 'Of the deposit' }),
     deal_id: z.int().nullable().openapi({ description: "The deal's number on its network" }),
-    deal: z.object({
-      offer_hash: z.string().nullable().openapi({ description: 'Hash of the terms before a payer is known' }),
-      hash: z.string().nullable().openapi({ description: "The deal's id on chain" }),
-      payer: z.string().nullable(),
-      amount_units: units,
-      fee_units: units,
-      released_units: units,
-      refunded_units: units,
-      fee_recipient: z.string(),
-      operator: z.string(),
-      arbiter: z.string(),
-      deposit_deadline: z.string(),
-      settlement_deadline: z.string(),
-      resolution_deadline: z.string(),
-      default_outcome: z.enum(['refund', 'release']),
-    }),
+    deal: legResponse.openapi({ description: 'The first leg; most payments have one' }),
+    legs: z.array(legResponse),
     created_at: z.string(),
     updated_at: z.string(),
   })
@@ -207,9 +249,13 @@ export const paymentResponse = z
 /** Renders a payment; its access token is derived here and stored nowhere. */
 export async function renderPayment(
   tokens: Tokens,
-  { payment, deal, currency, network, member }: PaymentRecord,
+  { payment, deals, currency, network, member }: PaymentRecord,
 ): Promise<z.input<typeof paymentResponse>> {
   const decimal = (amountUnits: bigint) => jsonNumber(formatUnits(amountUnits, currency.decimals));
+  const legs = deals.map(renderLeg);
+  const [deal] = deals;
+  const [first] = legs;
+  if (!deal || !first) throw new Error(`Payment ${payment.id} has no leg.`);
   return {
     id: payment.id,
     external_id: payment.externalId,
@@ -251,25 +297,35 @@ export async function renderPayment(
     }),
     status: payment.status,
     transaction_hash: payment.transactionHash,
-    deal_id: deal.number === null ? null : Number(deal.number),
-    deal: {
-      offer_hash: deal.offerId,
-      hash: deal.dealId,
-      payer: deal.payer,
-      amount_units: deal.amountUnits.toString(),
-      fee_units: deal.feeUnits.toString(),
-      released_units: deal.releasedUnits.toString(),
-      refunded_units: deal.refundedUnits.toString(),
-      fee_recipient: deal.feeRecipient,
-      operator: deal.operator,
-      arbiter: deal.arbiter,
-      deposit_deadline: isoTime(deal.depositDeadline),
-      settlement_deadline: isoTime(deal.settlementDeadline),
-      resolution_deadline: isoTime(deal.resolutionDeadline),
-      default_outcome: deal.defaultOutcome === 1 ? 'release' : 'refund',
-    },
+    deal_id: first.deal_id,
+    deal: first,
+    legs,
     created_at: payment.createdAt.toISOString(),
     updated_at: payment.updatedAt.toISOString(),
+  };
+}
+
+function renderLeg(deal: DealRow): z.input<typeof legResponse> {
+  return {
+    leg: deal.leg,
+    external_id: deal.externalId,
+    status: legStatus(deal),
+    deal_id: deal.number === null ? null : Number(deal.number),
+    offer_hash: deal.offerId,
+    hash: deal.dealId,
+    payee: deal.payee,
+    payer: deal.payer,
+    amount_units: deal.amountUnits.toString(),
+    fee_units: deal.feeUnits.toString(),
+    released_units: deal.releasedUnits.toString(),
+    refunded_units: deal.refundedUnits.toString(),
+    fee_recipient: deal.feeRecipient,
+    operator: deal.operator,
+    arbiter: deal.arbiter,
+    deposit_deadline: isoTime(deal.depositDeadline),
+    settlement_deadline: isoTime(deal.settlementDeadline),
+    resolution_deadline: isoTime(deal.resolutionDeadline),
+    default_outcome: deal.defaultOutcome === 1 ? 'release' : 'refund',
   };
 }
 

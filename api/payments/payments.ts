@@ -1,6 +1,6 @@
 // The payment resource: create, list, get, logs, and what can be asked of a payment (spec/004-payments.json).
 import { createRoute, z } from '@hono/zod-openapi';
-import { cancelPayment, releasePayment, retrySend, rotateAccessToken } from '../core/actions.ts';
+import { cancelPayment, refundPayment, releasePayment, retrySend, rotateAccessToken } from '../core/actions.ts';
 import type { Actor } from '../core/log.ts';
 import { listLogs } from '../core/log.ts';
 import {
@@ -13,7 +13,16 @@ import {
 } from '../core/payments.ts';
 import type { Integration } from '../core/platform.ts';
 import type { OperationRow } from '../core/schema.ts';
-import { createRouter, jsonBody, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
+import {
+  createRouter,
+  decimalText,
+  jsonBody,
+  pageQuery,
+  problems,
+  requireIntegration,
+  type Services,
+  wholeNumber,
+} from '../http.ts';
 import { createRequest, paymentResponse, renderPayment, toPaymentRequest } from './payment.ts';
 
 const params = z.object({ id: z.uuid() });
@@ -23,17 +32,29 @@ const json = <Schema extends z.ZodType>(schema: Schema, description: string) => 
   content: { 'application/json': { schema } },
 });
 
+const operation = z
+  .object({
+    id: z.uuid(),
+    verb: z.enum(['cancelDeal', 'release', 'releasePart', 'refundPart']),
+    deal_hash: z.string().nullable(),
+    amount_units: z.string().nullable(),
+    status: z.enum(['queued', 'submitted', 'done', 'failed']),
+    error: z.string().nullable(),
+  })
+  .openapi('Operation');
+
 const accepted = z
   .object({
     status: z.literal('accepted'),
-    operation: z.object({
-      id: z.uuid(),
-      verb: z.enum(['cancelDeal', 'release']),
-      status: z.enum(['queued', 'submitted', 'done', 'failed']),
-      error: z.string().nullable(),
-    }),
+    operation: operation.openapi({ description: 'The first of the operations' }),
+    operations: z.array(operation).openapi({ description: 'One a leg' }),
   })
   .openapi('Accepted');
+
+const leg = wholeNumber(0, 1_000).optional().openapi({ description: 'Only this leg (0, 1, …); left out: all' });
+const amount = decimalText.optional().openapi({ description: 'Only this part, in the major unit; left out: all held' });
+const legBody = z.strictObject({ leg }).openapi('LegChoice');
+const partBody = z.strictObject({ leg, amount }).openapi('PartChoice');
 
 const logEntry = z
   .object({
@@ -173,10 +194,26 @@ export function paymentRoutes(services: Services) {
   );
 
   const operations = [
-    { path: '/payments/{id}/cancel', verb: cancelPayment, summary: 'Cancel a payment: close it, or refund its payer' },
-    { path: '/payments/{id}/release', verb: releasePayment, summary: 'Release a funded payment to its payee' },
+    {
+      path: '/payments/{id}/cancel',
+      body: legBody,
+      verb: cancelPayment,
+      summary: 'Cancel a payment or a leg: close what is unfunded, refund what is funded',
+    },
+    {
+      path: '/payments/{id}/release',
+      body: partBody,
+      verb: releasePayment,
+      summary: 'Release what a payment holds to its payees: all, one leg, or a part of one',
+    },
+    {
+      path: '/payments/{id}/refund',
+      body: partBody,
+      verb: refundPayment,
+      summary: 'Refund what a payment holds to its payer: all, one leg, or a part of one',
+    },
   ] as const;
-  for (const { path, verb, summary } of operations) {
+  for (const { path, body, verb, summary } of operations) {
     router.openapi(
       createRoute({
         method: 'post',
@@ -184,8 +221,8 @@ export function paymentRoutes(services: Services) {
         summary,
         tags: ['Payments'],
         security,
-        middleware: authenticated,
-        request: { params },
+        middleware: [authenticated, jsonBody({ optional: true })] as const,
+        request: { params, body: { required: false, content: { 'application/json': { schema: body } } } },
         responses: {
           202: json(accepted, 'Accepted; the chain decides. Asking again answers with the same operation'),
           ...problems('invalid_request', 'unauthenticated', 'forbidden', 'not_found', 'illegal_transition'),
@@ -194,7 +231,8 @@ export function paymentRoutes(services: Services) {
       async (c) => {
         const integration = c.get('integration');
         const key = await authorizePayment(sql, integration, c.req.valid('param').id, { foreign: 'forbidden' });
-        return c.json(renderAccepted(await verb(sql, key, actorOf(integration))), 202);
+        const choice: z.output<typeof partBody> = c.req.valid('json') ?? {};
+        return c.json(renderAccepted(await verb(sql, key, actorOf(integration), choice)), 202);
       },
     );
   }
@@ -245,6 +283,16 @@ function actorOf(integration: Integration): Actor {
   return { type: 'integration', id: integration.id };
 }
 
-function renderAccepted({ id, verb, status, error }: OperationRow) {
-  return { status: 'accepted' as const, operation: { id, verb, status, error } };
+function renderAccepted(rows: OperationRow[]): z.input<typeof accepted> {
+  const rendered = rows.map(({ id, verb, dealId, amountUnits, status, error }) => ({
+    id,
+    verb,
+    deal_hash: dealId,
+    amount_units: amountUnits?.toString() ?? null,
+    status,
+    error,
+  }));
+  const [first] = rendered;
+  if (!first) throw new Error('An accepted request has no operation.');
+  return { status: 'accepted', operation: first, operations: rendered };
 }

@@ -2,15 +2,19 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { zeroAddress } from 'viem';
 import { escrowAbi } from '../../contracts/abi.ts';
-import { openWidget, type WidgetRecord } from '../core/actions.ts';
 import { termsOf } from '../core/deals.ts';
 import { CoreError } from '../core/errors.ts';
+import { openWidget, type WidgetRecord } from '../core/handout.ts';
 import { formatUnits } from '../core/money.ts';
+import { legStatus } from '../core/status.ts';
 import { termsToJson } from '../core/terms.ts';
 import { bearerOf, createRouter, jsonNumber, problems, type Services } from '../http.ts';
 import { paymentResponse } from './payment.ts';
 
-const depositAbi = escrowAbi.filter((entry) => entry.type === 'function' && entry.name === 'deposit');
+const abiOf = (name: 'deposit' | 'depositMany') =>
+  escrowAbi.filter((entry) => entry.type === 'function' && entry.name === name);
+
+const termsResponse = z.record(z.string(), z.union([z.string(), z.number()]));
 
 const widgetResponse = z
   .object({
@@ -28,14 +32,25 @@ const widgetResponse = z
     status: paymentResponse.shape.status,
     transaction_hash: z.string().nullable(),
     expires_at: z.string(),
-    offer_hash: z.string().nullable(),
-    deal_hash: z.string().nullable(),
+    offer_hash: z.string().nullable().openapi({ description: 'Of the first leg; null until the terms are frozen' }),
+    deal_hash: z.string().nullable().openapi({ description: 'Of the first leg; null until it is deposited' }),
+    legs: z.array(
+      z.object({
+        payment_address: z.string(),
+        price_units: z.string(),
+        offer_hash: z.string().nullable(),
+        deal_hash: z.string().nullable(),
+        status: paymentResponse.shape.status,
+      }),
+    ),
     confirmations: z.int().openapi({ description: 'Blocks that make a deposit count' }),
     contract: z
       .object({
         abi: z.array(z.record(z.string(), z.unknown())),
-        function_name: z.literal('deposit'),
-        arguments: z.array(z.record(z.string(), z.union([z.string(), z.number()]))),
+        function_name: z.enum(['deposit', 'depositMany']),
+        arguments: z
+          .array(z.union([termsResponse, z.array(termsResponse)]))
+          .openapi({ description: 'The terms, or for depositMany the list of terms; integers as decimal text' }),
       })
       .nullable()
       .openapi({ description: 'Null unless a deposit is possible' }),
@@ -71,27 +86,39 @@ export function widgetRoutes({ sql, tokens }: Services) {
   );
 }
 
-function renderWidget({ payment, deal, currency, network, payable }: WidgetRecord): z.input<typeof widgetResponse> {
+function renderWidget({ payment, deals, currency, network, payable }: WidgetRecord): z.input<typeof widgetResponse> {
+  const [first] = deals;
+  const terms = payable.map((deal) => termsToJson(termsOf(deal, zeroAddress)));
+  const [only] = terms;
   return {
     external_id: payment.externalId,
     node_id: payment.nodeId,
     network_id: Number(network.eip155Id),
-    deal_id: deal.number === null ? null : Number(deal.number),
-    price: jsonNumber(formatUnits(deal.amountUnits, currency.decimals)),
-    price_units: deal.amountUnits.toString(),
+    deal_id: first?.number == null ? null : Number(first.number),
+    price: jsonNumber(formatUnits(payment.paidPriceUnits, currency.decimals)),
+    price_units: payment.paidPriceUnits.toString(),
     price_decimals: currency.decimals,
-    payment_address: deal.payee,
+    payment_address: payment.paymentAddress,
     diamond_address: network.diamondAddress,
     currency: currency.code,
     token_address: currency.tokenAddress,
     status: payment.status,
     transaction_hash: payment.transactionHash,
     expires_at: payment.expiresAt.toISOString(),
-    offer_hash: deal.offerId,
-    deal_hash: deal.dealId,
+    offer_hash: first?.offerId ?? null,
+    deal_hash: first?.dealId ?? null,
+    legs: deals.map((deal) => ({
+      payment_address: deal.payee,
+      price_units: deal.amountUnits.toString(),
+      offer_hash: deal.offerId,
+      deal_hash: deal.dealId,
+      status: legStatus(deal),
+    })),
     confirmations: network.confirmations,
-    contract: payable
-      ? { abi: [...depositAbi], function_name: 'deposit', arguments: [termsToJson(termsOf(deal, zeroAddress))] }
+    contract: only
+      ? terms.length === 1
+        ? { abi: abiOf('deposit'), function_name: 'deposit', arguments: [only] }
+        : { abi: abiOf('depositMany'), function_name: 'depositMany', arguments: [terms] }
       : null,
   };
 }

@@ -175,7 +175,11 @@ export async function openMarketplace({
 
 /** The terms in a widget's call data. */
 export function termsOf(widget: Json): Terms {
-  const [terms] = widget.contract.arguments;
+  return parseTerms(widget.contract.arguments[0]);
+}
+
+/** Terms as JSON carries them, with their integers as bigint. */
+export function parseTerms(terms: Json): Terms {
   return {
     ...terms,
     ref: BigInt(terms.ref),

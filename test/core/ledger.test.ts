@@ -36,10 +36,10 @@ beforeAll(async () => {
 afterAll(() => sql.end());
 
 function newDeal(): DealParties {
-  const paymentId = uuidv7();
+  const [paymentId, legId] = [uuidv7(), uuidv7()];
   const wallet = (role: string) => `${role} of ${paymentId}`;
   const [payer, payee, feeRecipient] = [wallet('payer'), wallet('payee'), wallet('fee recipient')];
-  return { nodeId, paymentId, currencyId, payer, payee, feeRecipient };
+  return { nodeId, paymentId, legId, currencyId, payer, payee, feeRecipient };
 }
 
 function event(source: string, releasedUnits: bigint, refundedUnits: bigint): DealEvent {
@@ -137,7 +137,7 @@ describe('the ledger', () => {
     await post(deal, [event('block 1', 0n, 0n)]);
     const lopsided = sql.begin(async (tx) => {
       const [entry] = await tx`
-        insert into ledger_entry ${tx({ nodeId, id: uuidv7(), paymentId: deal.paymentId, source: 'x', occurrence: 1, name: 'x', effectiveAt: new Date() })}
+        insert into ledger_entry ${tx({ nodeId, id: uuidv7(), paymentId: deal.paymentId, legId: deal.legId, source: 'x', occurrence: 1, name: 'x', effectiveAt: new Date() })}
         returning id`;
       await tx`
         insert into ledger_posting (node_id, entry_id, account_id, currency_id, amount_units)

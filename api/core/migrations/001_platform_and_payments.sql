@@ -13,7 +13,11 @@ create table node (
 create table deal_policy (
   node_id uuid primary key references node,
   fee_bps integer not null check (fee_bps between 0 and 10000),
+  -- Decimal text in the currency's major unit.
   fee_fixed text not null,
+  fee_minimum text,
+  fee_maximum text,
+  fee_bearer text not null check (fee_bearer in ('payer', 'payee')),
   fee_recipient text,
   arbiter text,
   settlement_period_seconds integer not null,
@@ -104,9 +108,6 @@ create table payment (
   status text not null,
   access_token_version integer not null default 1,
   transaction_hash text,
-  cancel_requested_at timestamptz,
-  -- Cancelled before anybody held call data: no chain fact will ever say so.
-  cancelled_at timestamptz,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   primary key (node_id, id),
@@ -116,9 +117,13 @@ create index payment_newest on payment (node_id, created_at desc, id desc);
 -- Widget and single reads know only the payment's id.
 create unique index payment_by_id on payment (id);
 
+-- One leg of a payment: what one payee gets. Most payments have one.
 create table deal (
   node_id uuid not null,
+  id uuid not null,
   payment_id uuid not null,
+  leg integer not null,
+  external_id text,
   network_id uuid not null references network,
   operator text not null,
   payee text not null,
@@ -136,6 +141,9 @@ create table deal (
   ref numeric(78, 0),
   offer_id text,
   handed_out_at timestamptz,
+  cancel_requested_at timestamptz,
+  -- Cancelled before anybody held call data: no chain fact will ever say so.
+  cancelled_at timestamptz,
   -- What the chain says, as far as it is confirmed; the payment's status is derived from this and its flags.
   chain_status text not null default 'none'
     check (chain_status in ('none', 'closed', 'expired', 'confirming', 'funded', 'disputed', 'settled')),
@@ -145,7 +153,8 @@ create table deal (
   payer text,
   released_units numeric(78, 0) not null default 0,
   refunded_units numeric(78, 0) not null default 0,
-  primary key (node_id, payment_id),
+  primary key (node_id, id),
+  unique (node_id, payment_id, leg),
   unique (network_id, offer_id),
   unique (network_id, number)
 );
@@ -155,11 +164,15 @@ create table operation (
   node_id uuid not null,
   id uuid not null,
   payment_id uuid not null,
+  -- The leg it is for; null for a stray.
+  leg_id uuid,
   network_id uuid not null references network,
-  verb text not null check (verb in ('cancelDeal', 'release')),
+  verb text not null check (verb in ('cancelDeal', 'release', 'releasePart', 'refundPart')),
   -- The slot it acts on: the offer's, or the funded deal's. Null: nothing was handed out, so there is nothing to send.
   deal_id text,
   terms jsonb,
+  -- Of the parts; the others move everything that is held.
+  amount_units numeric(78, 0),
   -- A stray is a deal that funds no payment: a duplicate or an unmatched one, sent back to its payer.
   stray boolean not null default false,
   status text not null check (status in ('queued', 'submitted', 'done', 'failed')),
@@ -169,8 +182,9 @@ create table operation (
   updated_at timestamptz not null default now(),
   primary key (node_id, id)
 );
-create unique index operation_in_flight on operation (node_id, payment_id)
+create unique index operation_in_flight on operation (node_id, leg_id)
   where status in ('queued', 'submitted') and not stray;
+create index operation_by_payment on operation (node_id, payment_id, id);
 create index operation_by_deal on operation (network_id, deal_id);
 
 -- What was signed, stored before it was sent. Shared by all nodes of a network.

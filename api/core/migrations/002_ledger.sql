@@ -17,6 +17,8 @@ create table ledger_entry (
   node_id uuid not null references node,
   id uuid not null,
   payment_id uuid not null,
+  -- The leg whose deal moved.
+  leg_id uuid not null,
   -- The event that moved the money; an event that vanished and came back is posted again as its next occurrence.
   source text not null,
   occurrence integer not null,
@@ -29,7 +31,7 @@ create table ledger_entry (
   unique (node_id, source, occurrence),
   unique (node_id, reverses)
 );
-create index ledger_entry_by_payment on ledger_entry (node_id, payment_id);
+create index ledger_entry_by_leg on ledger_entry (node_id, leg_id, id);
 
 create table ledger_posting (
   node_id uuid not null,
