@@ -1,8 +1,9 @@
 /**
- * Reads the contracts as compiled, with the settings of the deployment.
- * It never compiles: `npx hardhat build` does.
+ * The contracts as compiled, with the settings of the deployment: builds and reads them. It knows no chain.
  */
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import type { Abi, Hex } from 'viem';
 
 /** The facets of the diamond, by contract name. */
@@ -40,4 +41,12 @@ export function readArtifact(name: string): Artifact {
       cause,
     });
   }
+}
+
+/** Compiles what changed (0.7 s when nothing did); prints nothing but errors. @throws Error when the compiler refuses */
+export function buildArtifacts(): void {
+  execFileSync(process.execPath, ['node_modules/hardhat/dist/src/cli.js', 'build', '--no-tests', '--quiet'], {
+    cwd: fileURLToPath(new URL('..', import.meta.url)),
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
 }

@@ -2,13 +2,11 @@
  * Writes contracts/abi.ts from the compiled contracts: the diamond and its facets as one ABI, and the test tokens.
  * With `--check` it writes nothing and exits 1 when the file is stale.
  */
-import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Abi } from 'viem';
-import { facetNames, readArtifact } from './artifacts.ts';
+import { buildArtifacts, facetNames, readArtifact } from './artifacts.ts';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
 const target = fileURLToPath(new URL('../contracts/abi.ts', import.meta.url));
 
 /** One entry without compiler types, in an order of keys that never changes. */
@@ -53,11 +51,7 @@ function render(): string {
   );
 }
 
-execFileSync(process.execPath, ['node_modules/hardhat/dist/src/cli.js', 'build', '--no-tests', '--quiet'], {
-  cwd: root,
-  stdio: ['ignore', 'ignore', 'inherit'],
-});
-
+buildArtifacts();
 const wanted = render();
 if (process.argv.includes('--check')) {
   let present = '';

@@ -4,10 +4,10 @@
  */
 import { encodeFunctionData, keccak256, parseSignature } from 'viem';
 import type { PrivateKeyAccount } from 'viem/accounts';
-import { escrowAbi, usdcAbi } from '../../contracts/abi.ts';
+import { usdcAbi } from '../../contracts/abi.ts';
 import type { Terms } from '../../contracts/terms.ts';
 import { authorizationTypes, permit2DealMessage, permit2DealTypes, permit2Domain } from '../../contracts/typed-data.ts';
-import { AMOUNT, type Stage } from './gas-stage.ts';
+import { AMOUNT, encodeEscrowCall, type Stage } from './gas-stage.ts';
 
 /** One row of the table. */
 export interface GasCase {
@@ -21,10 +21,14 @@ export interface GasCase {
   measure: (stage: Stage) => Promise<bigint>;
 }
 
-type Call = Parameters<typeof encodeFunctionData<typeof escrowAbi>>[0];
+/** One call of the diamond. */
+interface Request {
+  functionName: string;
+  args: readonly unknown[];
+}
 
-function call(stage: Stage, from: PrivateKeyAccount, request: Omit<Call, 'abi'>): Promise<bigint> {
-  return stage.send(from, stage.diamond, encodeFunctionData({ abi: escrowAbi, ...request } as Call));
+function call(stage: Stage, from: PrivateKeyAccount, request: Request): Promise<bigint> {
+  return stage.send(from, stage.diamond, encodeEscrowCall(request.functionName, request.args));
 }
 
 async function funded(stage: Stage, changes: Partial<Terms> = {}): Promise<Terms> {

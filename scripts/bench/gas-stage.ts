@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import hre from 'hardhat';
 import {
+  type Abi,
   type Address,
   createPublicClient,
   createWalletClient,
@@ -31,6 +32,11 @@ export type Stage = Awaited<ReturnType<typeof setStage>>;
 
 /** What a payer holds and a deal is about, in base units of 6 decimals. */
 export const AMOUNT = 100_000_000n;
+
+/** The call data of one of the diamond's functions; overloads are told apart by the arguments. */
+export function encodeEscrowCall(functionName: string, args: readonly unknown[]): Hex {
+  return encodeFunctionData({ abi: escrowAbi as Abi, functionName, args });
+}
 
 /** Builds a stage on the OpenZeppelin-style token, or on the same behind a proxy. */
 export async function setStage(token: 'plain' | 'proxy', permit2Code?: Hex) {
