@@ -7,6 +7,7 @@ import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import {
   type Address,
+  BaseError,
   createPublicClient,
   createWalletClient,
   defineChain,
@@ -58,7 +59,7 @@ export interface DeploymentPlan {
   owner?: Address;
   /** May pause deposits, the owner when left out. */
   guardian?: Address;
-  /** Uniswap's Permit2; when left out the canonical one, or a stand-in where that has no code. */
+  /** Uniswap's Permit2; when left out the canonical one, on chain 31337 a stand-in where that has no code. */
   permit2?: Address;
   /** Puts an OpenZeppelin TimelockController with this delay between owner and diamond. */
   timelockDelaySeconds?: bigint;
@@ -127,8 +128,9 @@ export async function deployDiamond(
 
   let permit2 = plan.permit2 ?? CANONICAL_PERMIT2;
   if (!(await reader.getCode({ address: permit2 }))) {
-    if (chainId !== HARDHAT_CHAIN_ID) throw new Error(`there is no Permit2 at ${permit2} on chain ${chainId}`);
-    permit2 = (await create('TestPermit2')).address;
+    if (plan.permit2) throw new Error(`there is no Permit2 at ${permit2} on chain ${chainId}`);
+    if (chainId === HARDHAT_CHAIN_ID) permit2 = (await create('TestPermit2')).address;
+    else log(`no Permit2 on chain ${chainId} yet: deposits by Permit2 revert until it is deployed at ${permit2}`);
   }
 
   const facets: Record<string, Address> = {};
@@ -256,7 +258,8 @@ function asAddress(flag: string, text: string): Address {
 
 if (import.meta.main) {
   main().catch((error: unknown) => {
-    console.error(error instanceof Error ? error.message : error);
+    if (error instanceof BaseError) console.error(`${error.shortMessage} ${error.details}`.trim());
+    else console.error(error instanceof Error ? error.message : error);
     process.exit(1);
   });
 }

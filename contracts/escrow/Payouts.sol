@@ -28,7 +28,8 @@ abstract contract Payouts is EscrowBase {
         DealId id = terms.hash();
         DealState state = _state(id);
         _requireMay(terms, state, terms.payer);
-        _release(terms, id, state, _held(terms, state));
+        uint256 held = _held(terms, state);
+        _release(terms, id, state, held, held);
     }
 
     /// @inheritdoc IEscrow
@@ -36,8 +37,9 @@ abstract contract Payouts is EscrowBase {
         DealId id = terms.hash();
         DealState state = _state(id);
         _requireMay(terms, state, terms.payer);
-        _requirePart(amount, _held(terms, state));
-        _release(terms, id, state, amount);
+        uint256 held = _held(terms, state);
+        _requirePart(amount, held);
+        _release(terms, id, state, amount, held);
     }
 
     /// @inheritdoc IEscrow
@@ -172,9 +174,9 @@ abstract contract Payouts is EscrowBase {
         _pushOrCredit(bundle.token, bundle.payee, bundle.net);
     }
 
-    function _release(Terms calldata terms, DealId id, DealState state, uint256 amount) private {
+    function _release(Terms calldata terms, DealId id, DealState state, uint256 amount, uint256 held) private {
         uint256 released = state.released();
-        if (amount == _held(terms, state)) state = state.withStatus(Status.Settled);
+        if (amount == held) state = state.withStatus(Status.Settled);
         state = state.addReleased(amount);
         _setState(id, state);
         emit Released(id, state);

@@ -23,8 +23,11 @@ library DealStates {
         return (DealState.unwrap(state) >> REFUNDED_SHIFT) & MAX_AMOUNT;
     }
 
-    function status(DealState state) internal pure returns (Status) {
-        return Status((DealState.unwrap(state) >> STATUS_SHIFT) & 0xff);
+    function status(DealState state) internal pure returns (Status status_) {
+        uint256 word = DealState.unwrap(state);
+        assembly ("memory-safe") {
+            status_ := and(shr(STATUS_SHIFT, word), 0xff) // only valid ones are ever written: no range check
+        }
     }
 
     /// Marks a disputed deal as disputed by the payee.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {DealId, Terms} from "../interfaces/IEscrow.sol";
+import {Terms} from "../interfaces/IEscrow.sol";
 
 /// What a payer commits to beside a Permit2 transfer. The type strings are rebuilt from types in contracts/typed-data.ts;
 /// referenced types stand in alphabetical order, as EIP-712 wants.
