@@ -64,6 +64,13 @@ describe('every secured route of the OpenAPI document', () => {
     const payment = await market.createPayment();
     const wrong = await wrongTokens();
     const paths = Object.entries<Record<string, { security?: object[] }>>(document.paths);
+    // What a route needs to get as far as asking whose it is.
+    const bodies: Record<string, object> = {
+      'post /payments': market.paymentBody(),
+      'post /parties': { node_id: market.nodeId, kind: 'person' },
+      'patch /parties/{id}': {},
+      'post /parties/{id}/payout-instruments': { type: 'wallet', address: market.payee },
+    };
     let tried = 0;
     for (const [path, methods] of paths) {
       for (const [method, operation] of Object.entries(methods)) {
@@ -74,9 +81,10 @@ describe('every secured route of the OpenAPI document', () => {
           .replace('/api/v1', '')
           .replace('{id}', payment.id)
           .replace('{network_id}', market.networkId)
+          .replace('{instrument_id}', crypto.randomUUID())
           .replace('{deal_hash}', `0x${'0'.repeat(64)}`);
         const query = method === 'get' ? `?node_id=${market.nodeId}` : '';
-        const body = method === 'post' && url === '/payments' ? market.paymentBody() : undefined;
+        const body = bodies[`${method} ${path.replace('/api/v1', '')}`];
         for (const [what, token] of Object.entries(wrong)) {
           const { status } = await market.call(method, url + query, { token, body });
           expect(status, `${method} ${path} with a token ${what}`).toBe(401);

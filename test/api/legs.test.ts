@@ -97,6 +97,28 @@ describe('a payment with several legs', () => {
     expect(await buyer.balance()).toBe(before + 10_000_000n);
   });
 
+  test('a dispute freezes its leg and no other; the arbiter splits it', async () => {
+    const { fields } = threeLegs();
+    const arbiter = await openWallet(market.stack);
+    const { payment, widget } = await market.payable({ ...fields, deal: { arbiter: arbiter.address } });
+    const buyer = await payCart(widget);
+    await market.untilStatus(payment.id, 'funded');
+    const terms = { ...parseTerms(widget.contract.arguments[0][1]), payer: buyer.address };
+    const escrow = { address: market.diamond, abi: escrowAbi } as const;
+    const dispute = { ...escrow, functionName: 'openDispute', args: [terms, `0x${'00'.repeat(32)}`] } as const;
+    await buyer.mined(await buyer.client.writeContract(dispute));
+    await market.untilStatus(payment.id, 'disputed');
+    const path = `/payments/${payment.id}`;
+    const refused = await market.post(`${path}/release`, { leg: 1 });
+    expect([refused.status, refused.json.code]).toEqual([409, 'illegal_transition']);
+    await market.post(`${path}/release`, { leg: 0 });
+    await untilLegs(payment.id, ['released', 'disputed', 'funded']);
+    const split = { ...escrow, functionName: 'resolve', args: [terms, 1_000_000n] } as const;
+    await arbiter.mined(await arbiter.client.writeContract(split));
+    const now = await untilLegs(payment.id, ['released', 'partially_refunded', 'funded']);
+    expect(now.legs[1]).toMatchObject({ released_units: '1000000', refunded_units: '2000000' });
+  });
+
   test('with one leg deposited alone it waits for the others', async () => {
     const { fields } = threeLegs();
     const { payment, widget } = await market.payable(fields);

@@ -14,6 +14,7 @@ import {
   createNode,
   createWallet,
 } from '../../api/core/platform.ts';
+import { Vault } from '../../api/core/vault.ts';
 import { usdcAbi } from '../../contracts/abi.ts';
 import type { Terms } from '../../contracts/terms.ts';
 import type { Stack } from '../support/stack.ts';
@@ -39,7 +40,8 @@ export async function openMarketplace({
 } = {}) {
   const sql = connect(stack.databaseUrl, { maxConnections: 4 });
   const tokens = new Tokens(stack.secret);
-  const app = createApp({ sql, tokens, log: pino({ level: 'silent' }), publicUrl: 'http://127.0.0.1' });
+  const vault = new Vault(stack.secret);
+  const app = createApp({ sql, tokens, vault, log: pino({ level: 'silent' }), publicUrl: 'http://127.0.0.1' });
   const name = crypto.randomUUID();
   const own = rpcUrl !== undefined || confirmations !== undefined;
 
