@@ -46,8 +46,10 @@ export async function writeStackFile(dataDir: string, stack: StackFile): Promise
   return path;
 }
 
-/** Forgets the stack, so that nothing is sent to what no longer runs. */
+/** Forgets this process's stack, so that nothing is sent to what no longer runs; another's that runs there is left alone. */
 export async function removeStackFile(dataDir: string): Promise<void> {
+  const stack = findStackFile(dataDir);
+  if (stack !== undefined && stack.process_id !== process.pid) return;
   await rm(pathIn(dataDir), { force: true });
 }
 
