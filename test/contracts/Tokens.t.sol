@@ -128,8 +128,10 @@ contract TokensTest is EscrowTest {
         vm.assertEq(zoo.balanceOf(payee), AMOUNT - FEE, "paid");
     }
 
+    /// The token gives up early and leaves the gas that a credit would take, so only the check of the cap helps.
     function test_TooLittleGas_NeverMakesACredit() public {
         Terms memory terms = fundedAs(zooTerms());
+        zoo.become(ZooToken.Kind.NeedsGas, 0);
         uint256 credited;
         uint256 paid;
         for (uint256 limit = 40_000; limit < 400_000; limit += 3_000) {

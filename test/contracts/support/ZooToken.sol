@@ -21,7 +21,8 @@ contract ZooToken is ERC20 {
         ReturnsShort,
         FloodsReturnData,
         BurnsGas,
-        Calling
+        Calling,
+        NeedsGas
     }
 
     Kind public kind;
@@ -81,6 +82,7 @@ contract ZooToken is ERC20 {
         bytes32 w = word;
         if (kind == Kind.Reverts) revert Blocked(msg.sender);
         if (kind == Kind.ReturnsFalse) return false;
+        if (kind == Kind.NeedsGas && gasleft() < 100_000) revert Blocked(msg.sender);
         if (kind == Kind.BurnsGas) while (true) {}
         uint256 size = type(uint256).max;
         if (kind == Kind.ReturnsNothing) size = 0;
