@@ -10,9 +10,10 @@ import type { Tokens } from './core/auth.ts';
 import type { Sql } from './core/db.ts';
 import { CoreError, type ErrorCode, errorTable, type FieldFault, FieldFaults } from './core/errors.ts';
 import { findIntegration, type Integration } from './core/platform.ts';
+import type { Vault } from './core/vault.ts';
 
 /** What the API runs on. */
-export type Services = { sql: Sql; tokens: Tokens; log: Logger; publicUrl: string };
+export type Services = { sql: Sql; tokens: Tokens; vault: Vault; log: Logger; publicUrl: string };
 
 /** Set by the middleware below; `integration` only behind {@link requireIntegration}. */
 export type Env = { Variables: { requestId: string; integration: Integration } };

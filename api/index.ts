@@ -5,13 +5,18 @@ import { isHex } from 'viem';
 import { createApp } from './app.ts';
 import { Tokens } from './core/auth.ts';
 import { connect } from './core/db.ts';
+import { reseal } from './core/reseal.ts';
+import { Vault } from './core/vault.ts';
 import { startWorker } from './worker.ts';
 
-const USAGE = `Usage: node api/index.ts <api|worker>
+const USAGE = `Usage: node api/index.ts <api|worker|reseal>
 
 Environment:
   DATABASE_URL     PostgreSQL, migrated (npm run migrate)
-  DEALKEEP_SECRET  32 bytes as hex; every token is derived from it
+  DEALKEEP_SECRET  32 bytes as hex; every token and the key of personal data are derived from it
+  DEALKEEP_OLD_SECRETS
+                   api, reseal: further secrets that personal data may be sealed under, comma-separated. To rotate, give
+                   the new one here to every process first; then swap the two, run reseal, and drop the old one
   HOST, PORT       where the api listens (default 127.0.0.1:4000)
   PUBLIC_URL       how clients reach the api (default http://HOST:PORT)
   OPERATOR_KEYS    worker: private keys of the networks' operators, 0x…, comma-separated
@@ -32,6 +37,11 @@ function operatorKeys(): `0x${string}`[] {
   process.exit(2);
 }
 
+function openVault(): Vault {
+  const older = (process.env.DEALKEEP_OLD_SECRETS ?? '').split(',').filter((secret) => secret !== '');
+  return new Vault(required('DEALKEEP_SECRET'), older);
+}
+
 const role = process.argv[2];
 const log = pino({ level: process.env.LOG_LEVEL ?? 'info', base: { role } });
 
@@ -40,8 +50,9 @@ async function startApi(): Promise<() => Promise<void>> {
   const port = Number(process.env.PORT ?? 4000);
   const publicUrl = process.env.PUBLIC_URL ?? `http://${hostname}:${port}`;
   const tokens = new Tokens(required('DEALKEEP_SECRET'));
+  const vault = openVault();
   const sql = connect(required('DATABASE_URL'), { maxConnections: 16 });
-  const app = createApp({ sql, tokens, log, publicUrl });
+  const app = createApp({ sql, tokens, vault, log, publicUrl });
   const server = serve({ fetch: app.fetch, hostname, port }, () => log.info({ publicUrl }, 'api listening'));
   server.on('error', (err) => {
     log.fatal({ err }, 'the api cannot listen');
@@ -65,6 +76,17 @@ async function startWorking(): Promise<() => Promise<void>> {
   };
 }
 
+async function resealAll(): Promise<void> {
+  const vault = openVault();
+  const sql = connect(required('DATABASE_URL'));
+  log.info({ values: await reseal(sql, vault) }, 'everything is sealed under the current secret');
+  await sql.end({ timeout: 5 });
+}
+
+if (role === 'reseal') {
+  await resealAll();
+  process.exit(0);
+}
 if (role !== 'api' && role !== 'worker') {
   console.error(USAGE);
   process.exit(role === '--help' ? 0 : 2);

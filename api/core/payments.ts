@@ -6,8 +6,8 @@ import { columns, isUniqueViolation, type Sql, type Transaction, transact } from
 import { type DealContext, type DealDraft, draftDeals, feeOf, type LegRequest } from './deals.ts';
 import { CoreError, FieldFaults } from './errors.ts';
 import { type Actor, writeLog } from './log.ts';
+import { findMembers, isMember, type Member, type SealedMember, upsertMember } from './members.ts';
 import { AmountError, formatUnits, parseUnits } from './money.ts';
-import { findMember, type Member, type MemberRow, upsertMember } from './parties.ts';
 import { findCurrency, findNetwork, type Integration, mayActOn, policyOf, walletAddress } from './platform.ts';
 import { enqueue } from './queue.ts';
 import type {
@@ -20,6 +20,7 @@ import type {
   PaymentMethod,
   PaymentRow,
 } from './schema.ts';
+import type { Vault } from './vault.ts';
 
 /** A request for money. Decimals are the request's own text; addresses are lowercase. */
 export type PaymentRequest = {
@@ -55,7 +56,8 @@ export type PaymentRecord = {
   deals: DealRow[];
   currency: CurrencyRow;
   network: NetworkRow;
-  member: MemberRow | null;
+  /** Still sealed: most who load a payment need not know whom it is for. */
+  member: SealedMember | null;
 };
 
 /** Who asks, and for which payment. */
@@ -68,6 +70,7 @@ export type PaymentKey = { nodeId: string; paymentId: string };
  */
 export async function createPayment(
   sql: Sql,
+  vault: Vault,
   integration: Integration,
   request: PaymentRequest,
 ): Promise<PaymentRecord> {
@@ -88,7 +91,7 @@ export async function createPayment(
   faults.throwIfAny();
   try {
     const key = await transact(sql, (tx) =>
-      insertPayment(tx, integration, {
+      insertPayment(tx, vault, integration, {
         request,
         drafts,
         priceUnits: priceUnits ?? 0n,
@@ -197,7 +200,7 @@ async function checkReferences(
   if (request.memberId !== undefined && request.member !== undefined) {
     faults.add('/member', 'must be left out when member_id is given');
   }
-  if (request.memberId !== undefined && !(await findMember(sql, request.nodeId, request.memberId))) {
+  if (request.memberId !== undefined && !(await isMember(sql, request.nodeId, request.memberId))) {
     faults.add('/member_id', 'is not a member of the node');
   }
   if (request.walletId !== undefined) {
@@ -209,20 +212,21 @@ async function checkReferences(
 
 async function insertPayment(
   tx: Transaction,
+  vault: Vault,
   integration: Integration,
   created: { request: PaymentRequest; drafts: DealDraft[]; priceUnits: bigint; paidPriceUnits: bigint },
 ): Promise<PaymentKey> {
   const { request, drafts, priceUnits, paidPriceUnits } = created;
   const { nodeId } = request;
   const id = uuidv7();
-  const member = request.member ? await upsertMember(tx, nodeId, request.member) : null;
+  const memberId = request.member ? await upsertMember(tx, vault, nodeId, request.member) : request.memberId;
   const row = {
     nodeId,
     id,
     externalId: request.externalId,
     networkId: request.networkId,
     walletId: request.walletId ?? null,
-    memberId: member?.id ?? request.memberId ?? null,
+    memberId: memberId ?? null,
     currencyId: request.currencyId,
     priceUnits,
     paidPriceUnits,
@@ -277,11 +281,7 @@ async function loadRecords(sql: Sql | Transaction, payments: PaymentRow[]): Prom
     sql<NetworkRow[]>`
       select n.*, c.eip155_id from network n join chain c on c.id = n.chain_id
       where n.id in ${sql(unique(payments, 'networkId'))}`,
-    memberIds.length === 0
-      ? []
-      : sql<MemberRow[]>`
-        select id, external_id, name, surname, email from member
-        where node_id in ${sql(nodeIds)} and id in ${sql(memberIds)}`,
+    findMembers(sql, nodeIds, memberIds),
   ]);
   return payments.map((payment) => ({
     payment,

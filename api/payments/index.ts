@@ -2,6 +2,7 @@
 import { createRouter, type Services } from '../http.ts';
 import { accountRoutes } from './accounts.ts';
 import { loginRoutes } from './login.ts';
+import { partyRoutes } from './parties.ts';
 import { paymentRoutes } from './payments.ts';
 import { unmatchedRoutes } from './unmatched.ts';
 import { widgetRoutes } from './widget.ts';
@@ -14,6 +15,7 @@ export function paymentsSurface(services: Services) {
   router.route('/', widgetRoutes(services));
   router.route('/', unmatchedRoutes(services));
   router.route('/', accountRoutes(services));
+  router.route('/', partyRoutes(services));
   router.openAPIRegistry.registerComponent('securitySchemes', 'integration', {
     type: 'http',
     scheme: 'bearer',

@@ -2,12 +2,12 @@
 import { z } from '@hono/zod-openapi';
 import { type Address, isAddress } from 'viem';
 import { MINIMUM_GAP_SECONDS } from '../../contracts/terms.ts';
-import type { Tokens } from '../core/auth.ts';
+import { openMember } from '../core/members.ts';
 import { formatUnits } from '../core/money.ts';
 import type { PaymentRecord, PaymentRequest } from '../core/payments.ts';
 import type { DealPolicy, DealRow } from '../core/schema.ts';
 import { legStatus } from '../core/status.ts';
-import { decimalText, jsonNumber, wholeNumber } from '../http.ts';
+import { decimalText, jsonNumber, type Services, wholeNumber } from '../http.ts';
 
 const address = z
   .string()
@@ -32,7 +32,7 @@ const itemRequest = z.strictObject({
 });
 
 const memberRequest = z.strictObject({
-  external_id: label,
+  external_id: freeText(255).min(1),
   name: freeText(255).optional(),
   surname: freeText(255).optional(),
   email: z.email().max(255).optional(),
@@ -213,7 +213,7 @@ export const paymentResponse = z
     member: z
       .object({
         id: z.uuid(),
-        external_id: z.string(),
+        external_id: z.string().nullable(),
         name: z.string().nullable(),
         surname: z.string().nullable(),
         email: z.string().nullable(),
@@ -248,9 +248,10 @@ export const paymentResponse = z
 
 /** Renders a payment; its access token is derived here and stored nowhere. */
 export async function renderPayment(
-  tokens: Tokens,
-  { payment, deals, currency, network, member }: PaymentRecord,
+  { tokens, vault }: Pick<Services, 'tokens' | 'vault'>,
+  { payment, deals, currency, network, member: sealedMember }: PaymentRecord,
 ): Promise<z.input<typeof paymentResponse>> {
+  const member = sealedMember && openMember(vault, sealedMember);
   const decimal = (amountUnits: bigint) => jsonNumber(formatUnits(amountUnits, currency.decimals));
   const legs = deals.map(renderLeg);
   const [deal] = deals;

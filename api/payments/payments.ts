@@ -81,10 +81,10 @@ const paged = <Item extends z.ZodType>(item: Item) =>
 
 /** Mounts the payment routes. */
 export function paymentRoutes(services: Services) {
-  const { sql, tokens } = services;
+  const { sql, vault } = services;
   const router = createRouter();
   const authenticated = requireIntegration(services);
-  const render = (record: PaymentRecord) => renderPayment(tokens, record);
+  const render = (record: PaymentRecord) => renderPayment(services, record);
 
   router.openapi(
     createRoute({
@@ -101,7 +101,7 @@ export function paymentRoutes(services: Services) {
       },
     }),
     async (c) => {
-      const record = await createPayment(sql, c.get('integration'), toPaymentRequest(c.req.valid('json')));
+      const record = await createPayment(sql, vault, c.get('integration'), toPaymentRequest(c.req.valid('json')));
       return c.json(await render(record), 201);
     },
   );

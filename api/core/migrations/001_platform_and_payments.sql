@@ -73,17 +73,6 @@ create table integration (
   unique (node_id, name)
 );
 
-create table member (
-  node_id uuid not null references node,
-  id uuid not null,
-  external_id text not null,
-  name text,
-  surname text,
-  email text,
-  primary key (node_id, id),
-  unique (node_id, external_id)
-);
-
 -- Payments and the deal that funds each.
 
 create table payment (
