@@ -145,3 +145,40 @@ export const creditEvent = onchainTable(
     byAccount: index().on(table.account, table.token),
   }),
 );
+
+/** What `withdraw` would pay an account now: fees that accrued to it and pushes to it that failed, less what it withdrew. */
+export const credit = onchainTable(
+  'credit',
+  (t) => ({
+    chainId: t.bigint().notNull(),
+    diamond: t.hex().notNull(),
+    token: t.hex().notNull(),
+    account: t.hex().notNull(),
+    amount: t.bigint().notNull(),
+  }),
+  (table) => ({
+    pk: primaryKey({ columns: [table.chainId, table.diamond, table.token, table.account] }),
+    byAccount: index().on(table.account),
+  }),
+);
+
+/** Sums over all deals in a token; the diamond must own at least `held + credits` of it. */
+export const tokenTotal = onchainTable(
+  'token_total',
+  (t) => ({
+    chainId: t.bigint().notNull(),
+    diamond: t.hex().notNull(),
+    token: t.hex().notNull(),
+    deals: t.integer().notNull(),
+    deposited: t.bigint().notNull(),
+    released: t.bigint().notNull(),
+    /** To payers, what payees gave back included. */
+    refunded: t.bigint().notNull(),
+    fees: t.bigint().notNull(),
+    held: t.bigint().notNull(),
+    credits: t.bigint().notNull(),
+  }),
+  (table) => ({
+    pk: primaryKey({ columns: [table.chainId, table.diamond, table.token] }),
+  }),
+);

@@ -1,11 +1,11 @@
 /**
- * Mirrors the diamond's events: one handler an event, each an upsert, so that indexing anything again changes nothing.
- * It judges nothing: whether a deal is one of ours is the API's question.
+ * Mirrors the diamond's events: one handler an event, each an upsert; sums (credits, totals) follow from how a deal's row
+ * changes. It judges nothing: whether a deal is one of ours is the API's question.
  */
 import { type Context, type Event, ponder } from 'ponder:registry';
-import { closedDeal, creditEvent, deal, dealEvent, skippedDeal } from 'ponder:schema';
+import { closedDeal, credit, creditEvent, deal, dealEvent, skippedDeal, tokenTotal } from 'ponder:schema';
 import type { Hex } from 'viem';
-import { decodeDealState, offerId } from '../../contracts/terms.ts';
+import { decodeDealState, feeAt, offerId } from '../../contracts/terms.ts';
 
 /** The events that move a deal that exists, each with the state that it left behind. */
 const MOVES = [
@@ -77,8 +77,54 @@ async function record(
 }
 
 async function move(at: At, name: string, id: Hex, state: State, evidence: Hex | null = null) {
-  await at.context.db.update(deal, { ...deployment(at), id }).set({ ...state, ...last(at) });
+  const key = { ...deployment(at), id };
+  const before = await at.context.db.find(deal, key);
+  if (before === null) throw new Error(`${name} of a deal that was never deposited: ${id}`);
+  await at.context.db.update(deal, key).set({ ...state, ...last(at) });
   await record(at, name, id, state, evidence);
+  await sumUp(at, before, state);
+}
+
+/** Adds what a deal's move changed to its token's totals and to its fee recipient's credit: fees accrue without an event. */
+async function sumUp(at: At, before: typeof deal.$inferSelect, after: Pick<State, 'released' | 'refunded'>) {
+  const fees = feeAt(before, after.released) - feeAt(before, before.released);
+  const held = (state: Pick<State, 'released' | 'refunded'>) => {
+    const rest = before.amount - state.released - state.refunded;
+    return rest > 0n ? rest : 0n;
+  };
+  if (fees > 0n) await addCredit(at, before.token, before.feeRecipient, fees);
+  await addTotals(at, before.token, {
+    released: after.released - before.released,
+    refunded: after.refunded - before.refunded,
+    fees,
+    held: held(after) - held(before),
+  });
+}
+
+async function addCredit(at: At, token: Hex, account: Hex, amount: bigint) {
+  await at.context.db
+    .insert(credit)
+    .values({ ...deployment(at), token, account, amount })
+    .onConflictDoUpdate((row) => ({ amount: row.amount + amount }));
+  await addTotals(at, token, { credits: amount });
+}
+
+const NOTHING = { deals: 0, deposited: 0n, released: 0n, refunded: 0n, fees: 0n, held: 0n, credits: 0n };
+
+async function addTotals(at: At, token: Hex, change: Partial<typeof NOTHING>) {
+  const added = { ...NOTHING, ...change };
+  await at.context.db
+    .insert(tokenTotal)
+    .values({ ...deployment(at), token, ...added })
+    .onConflictDoUpdate((row) => ({
+      deals: row.deals + added.deals,
+      deposited: row.deposited + added.deposited,
+      released: row.released + added.released,
+      refunded: row.refunded + added.refunded,
+      fees: row.fees + added.fees,
+      held: row.held + added.held,
+      credits: row.credits + added.credits,
+    }));
 }
 
 async function recordCredit(
@@ -115,6 +161,7 @@ ponder.on('Escrow:Deposited', async ({ event, context }) => {
     .values({ ...key, ...facts })
     .onConflictDoUpdate(facts);
   await record(at, 'Deposited', id, state);
+  await addTotals(at, terms.token, { deals: 1, deposited: terms.amount, held: terms.amount });
 });
 
 for (const name of MOVES) {
@@ -156,9 +203,13 @@ ponder.on('Escrow:Skipped', async ({ event, context }) => {
 });
 
 ponder.on('Escrow:Credited', async ({ event, context }) => {
-  await recordCredit({ event, context }, 'Credited', event.args);
+  const at: At = { event, context };
+  await recordCredit(at, 'Credited', event.args);
+  await addCredit(at, event.args.token, event.args.account, event.args.amount);
 });
 
 ponder.on('Escrow:Withdrawn', async ({ event, context }) => {
-  await recordCredit({ event, context }, 'Withdrawn', event.args);
+  const at: At = { event, context };
+  await recordCredit(at, 'Withdrawn', event.args);
+  await addCredit(at, event.args.token, event.args.account, -event.args.amount);
 });
