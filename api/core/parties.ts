@@ -260,7 +260,7 @@ async function accountsOf(sql: Sql, filter: { nodeId: string; owner: string }): 
 
 /**
  * Erases a party: personal data, external ids and payout instruments are gone for good. The row stays for the payments that
- * refer to it; payments, ledger and logs are not touched. Doing it again changes nothing.
+ * refer to it; of those only the client's IP address is removed, ledger and logs are not touched. Doing it again changes nothing.
  * @throws not_found
  */
 export async function eraseParty(sql: Sql, { nodeId, partyId }: PartyKey): Promise<void> {
@@ -272,5 +272,7 @@ export async function eraseParty(sql: Sql, { nodeId, partyId }: PartyKey): Promi
     await tx`
       update party set sealed = null, erased_at = now(), updated_at = now()
       where node_id = ${nodeId} and id = ${partyId} and erased_at is null`;
+    await tx`
+      update payment set client_ip = null where node_id = ${nodeId} and member_id = ${partyId} and client_ip is not null`;
   });
 }

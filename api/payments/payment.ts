@@ -53,7 +53,7 @@ const dealRequest = z
   })
   .openapi('DealTerms', { description: "Overrides single fields of the node's deal policy; frozen with the payment." });
 
-// As many as the contract takes in one batch (EscrowBase.sol, MAX_BATCH).
+// The contract takes 100 in one batch (IEscrow.sol); these cost about 1.5 million gas, which every chain's block has room for.
 const MAX_LEGS = 32;
 
 const legRequest = z
