@@ -6,7 +6,7 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { glob, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, glob, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -33,22 +33,22 @@ async function hashSources(): Promise<string> {
   return hash.digest('hex');
 }
 
-async function bundle(mode: 'esm' | 'script'): Promise<void> {
+async function bundle(mode: 'esm' | 'script', outDir: string): Promise<void> {
   const env = { command: 'build', mode } as const;
   const loaded = await loadConfigFromFile(env, join(widget, 'vite.config.ts'));
   if (!loaded) throw new Error('widget/vite.config.ts cannot be read.');
-  await build({ ...loaded.config, configFile: false, mode });
+  await build({ ...loaded.config, build: { ...loaded.config.build, outDir }, configFile: false, mode });
 }
 
-async function emitTypes(): Promise<void> {
+async function emitTypes(outDir: string): Promise<void> {
   const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin/tsc');
-  await promisify(execFile)(process.execPath, [tsc, '-p', join(widget, 'tsconfig.types.json')]);
+  await promisify(execFile)(process.execPath, [tsc, '-p', join(widget, 'tsconfig.types.json'), '--outDir', outDir]);
 }
 
-async function describeFiles(): Promise<Manifest['files']> {
+async function describeFiles(folder: string): Promise<Manifest['files']> {
   const files: Manifest['files'] = {};
-  for await (const name of glob('*.js', { cwd: dist })) {
-    const content = await readFile(join(dist, name));
+  for await (const name of glob('*.js', { cwd: folder })) {
+    const content = await readFile(join(folder, name));
     const integrity = `sha384-${createHash('sha384').update(content).digest('base64')}`;
     files[name] = { bytes: content.length, gzipBytes: gzipSync(content, { level: 9 }).length, integrity };
   }
@@ -60,12 +60,22 @@ if (process.argv.includes('--if-stale') && existsSync(manifestPath)) {
   const { sources: built }: Manifest = JSON.parse(await readFile(manifestPath, 'utf8'));
   if (built === sources) process.exit(0);
 }
-await rm(dist, { recursive: true, force: true });
-await bundle('esm');
-await bundle('script');
-await emitTypes();
-const manifest: Manifest = { sources, files: await describeFiles() };
-await writeFile(manifestPath, `${JSON.stringify(manifest, null, 2)}\n`);
-for (const [name, { gzipBytes }] of Object.entries(manifest.files)) {
-  console.log(`widget/dist/${name}  ${(gzipBytes / 1024).toFixed(1)} KiB gzip`);
+// Built beside and moved into place: whoever serves the old files, or builds at the same time, never sees half of them.
+const fresh = await mkdtemp(join(root, 'node_modules', '.dealkeep-widget-'));
+try {
+  await bundle('esm', fresh);
+  await bundle('script', fresh);
+  await emitTypes(join(fresh, 'types'));
+  const manifest: Manifest = { sources, files: await describeFiles(fresh) };
+  await writeFile(join(fresh, 'build.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+  await rm(dist, { recursive: true, force: true });
+  // mkdtemp keeps others out; a server may run as somebody else.
+  await chmod(fresh, 0o755);
+  await rename(fresh, dist);
+  for (const [name, { gzipBytes }] of Object.entries(manifest.files)) {
+    console.log(`widget/dist/${name}  ${(gzipBytes / 1024).toFixed(1)} KiB gzip`);
+  }
+} catch (error) {
+  await rm(fresh, { recursive: true, force: true });
+  throw error;
 }

@@ -2,15 +2,13 @@
  * Owns one checkout: its state, the readings of the API that lead it, and the deposit flow, which is loaded when it is
  * needed. It renders nothing; the element listens to `onChange`.
  */
-import type { Address, Hex } from 'viem';
 import { type ChainInfo, chainInfo } from './chains.ts';
-import type { Deal, Expected } from './deposit/deal.ts';
+import type { Expected } from './deposit/deal.ts';
 import type { DepositFlow } from './deposit/flow.ts';
-import type { WalletChoice } from './deposit/wallets.ts';
 import { type AccessToken, PaymentError, readPayment, type WidgetPayment } from './payment.ts';
-import { forgetSent, loadSent, type Step } from './sent.ts';
+import { forgetSent, loadSent } from './sent.ts';
+import { empty, type Snapshot } from './snapshot.ts';
 import { type EventName, next, type StateName, settled } from './states.ts';
-import type { ProblemCode } from './words.ts';
 
 /** What a checkout needs to know. */
 export type Settings = {
@@ -21,49 +19,6 @@ export type Settings = {
   expected: Expected;
   /** For wallets that do not know the chain yet. */
   rpcUrl: string | null;
-};
-
-/** All that there is to show. */
-export type Snapshot = {
-  name: StateName;
-  payment: WidgetPayment | null;
-  deal: Deal | null;
-  wallets: readonly WalletChoice[];
-  wallet: WalletChoice | null;
-  account: Address | null;
-  /** What the wallet holds, in the token's base units. */
-  balanceUnits: bigint | null;
-  /** Network fees in wei: what they will take at most, and what is there. */
-  fee: { needUnits: bigint; haveUnits: bigint } | null;
-  /** What is left to sign, in order. */
-  steps: readonly Step[];
-  /** How many of them are signed and mined. */
-  signed: number;
-  step: Step | 'connect' | 'switch' | 'check' | null;
-  problem: ProblemCode | null;
-  /** What differs from what was expected, while `refused`. */
-  mismatch: string | null;
-  transactionHash: Hex | null;
-  /** The last reading of the API failed. */
-  stale: boolean;
-};
-
-const empty: Snapshot = {
-  name: 'loading',
-  payment: null,
-  deal: null,
-  wallets: [],
-  wallet: null,
-  account: null,
-  balanceUnits: null,
-  fee: null,
-  steps: [],
-  signed: 0,
-  step: null,
-  problem: null,
-  mismatch: null,
-  transactionHash: null,
-  stale: false,
 };
 
 // The buyer waits and looks while money is on its way; otherwise somebody else has to act first.

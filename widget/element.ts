@@ -1,7 +1,8 @@
 import { LitElement, type PropertyValues } from 'lit';
-import { Checkout, type Settings, type Snapshot } from './checkout.ts';
+import { Checkout, type Settings } from './checkout.ts';
 import type { Expected } from './deposit/deal.ts';
 import type { AccessToken } from './payment.ts';
+import type { Snapshot } from './snapshot.ts';
 import { styles } from './styles.ts';
 import { view } from './view.ts';
 import type { Action } from './words.ts';

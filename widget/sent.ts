@@ -3,9 +3,7 @@
  * Where there is no storage (sandboxed frames) it keeps nothing; the contract still refuses a second deposit.
  */
 import type { Address, Hex } from 'viem';
-
-/** What a wallet signs on the way to a deposit. */
-export type Step = 'reset' | 'approve' | 'deposit';
+import type { Step } from './snapshot.ts';
 
 /** A transaction that a wallet sent for a payment. */
 export type Sent = { step: Step; hash: Hex; account: Address; chainId: number; sentAt: number };

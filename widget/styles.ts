@@ -18,6 +18,7 @@ export const styles = css`
     --bad: #a31621;
     --bad-tint: #fdecec;
     display: block;
+    container-type: inline-size;
     max-inline-size: 27rem;
     color: var(--ink);
     color-scheme: light;
@@ -75,6 +76,7 @@ export const styles = css`
 
   .card {
     display: grid;
+    grid-template-columns: minmax(0, 1fr);
     gap: 1.125rem;
     min-block-size: 14rem;
     align-content: start;
@@ -136,7 +138,7 @@ export const styles = css`
 
   .progress {
     display: grid;
-    grid-template-columns: repeat(4, 1fr);
+    grid-template-columns: repeat(4, minmax(0, 1fr));
     gap: 0.375rem;
     padding: 0;
     list-style: none;
@@ -166,7 +168,7 @@ export const styles = css`
 
   .message {
     display: grid;
-    grid-template-columns: auto 1fr;
+    grid-template-columns: auto minmax(0, 1fr);
     gap: 0.875rem;
   }
 
@@ -335,7 +337,7 @@ export const styles = css`
 
   .link {
     min-block-size: 1.5rem;
-    padding: 0 0.25rem;
+    padding: 0;
     border: 0;
     background: none;
     color: var(--ink);
@@ -397,6 +399,32 @@ export const styles = css`
     background: var(--warn-tint);
     color: var(--warn);
     font-size: 0.875rem;
+  }
+
+  /* Small phones, and text that was made large. */
+  @container (max-width: 20rem) {
+    .card {
+      padding: 1rem;
+    }
+
+    .progress li:not([data-is='current']) span {
+      position: absolute;
+      inline-size: 1px;
+      block-size: 1px;
+      overflow: hidden;
+      clip-path: inset(50%);
+    }
+
+    .aside {
+      justify-items: start;
+      text-align: start;
+    }
+  }
+
+  @container (max-width: 12rem) {
+    .message {
+      grid-template-columns: minmax(0, 1fr);
+    }
   }
 
   footer {

@@ -1,7 +1,7 @@
 // Owns the checkout's markup: a pure function of the snapshot. Words come from words.ts, what happens from states.ts.
 import { html, nothing, svg, type TemplateResult } from 'lit';
 import { chainInfo } from './chains.ts';
-import type { Snapshot } from './checkout.ts';
+import type { Snapshot } from './snapshot.ts';
 import type { StateName } from './states.ts';
 import { type Action, agreement, amount, labels, moment, type Screen, screen, shortHex } from './words.ts';
 

@@ -4,27 +4,7 @@
  */
 import { formatUnits } from 'viem';
 import { type ChainInfo, chainInfo } from './chains.ts';
-import type { Snapshot } from './checkout.ts';
-import type { Step } from './sent.ts';
-
-/** What can go wrong with wallet, chain or payment service once a wallet was chosen. */
-export type ProblemCode =
-  | 'rejected'
-  | 'wallet_busy'
-  | 'wallet_failed'
-  | 'wallet_moved'
-  | 'unknown_chain'
-  | 'network_down'
-  | 'api_down'
-  | 'no_contract'
-  | 'allowance_short'
-  | 'offer_closed'
-  | 'too_late'
-  | 'already_paid'
-  | 'deposits_paused'
-  | 'token_refused'
-  | 'reverted'
-  | 'replaced';
+import type { Snapshot, Step } from './snapshot.ts';
 
 /** What a button does. */
 export type Action = 'retry' | 'connect' | 'switch' | 'check' | 'pay' | 'proceed' | 'another' | 'restart';

@@ -6,7 +6,8 @@
 import { createClient, type Hex } from 'viem';
 import { waitForTransactionReceipt } from 'viem/actions';
 import type { Checkout } from '../checkout.ts';
-import { forgetSent, loadSent, type Sent, type Step, storeSent } from '../sent.ts';
+import { forgetSent, loadSent, type Sent, storeSent } from '../sent.ts';
+import type { Step } from '../snapshot.ts';
 import { inWallet } from '../states.ts';
 import { agreeOnId, type Deal, openDeal } from './deal.ts';
 import {
@@ -24,6 +25,7 @@ import { Problem, problemOf } from './problem.ts';
 import { type Connection, transportOf, Wallets } from './wallets.ts';
 
 const RECEIPT_POLL_MS = 400;
+const RETRY_MS = 1_000;
 
 /** The deposit of one payment; it drives the checkout's states by events. */
 export class DepositFlow {
@@ -174,9 +176,9 @@ export class DepositFlow {
       return true;
     }
     if (!this.#checkout.send('send', { step })) return false;
-    await this.#mined(hash);
-    forgetSent(this.#checkout.paymentId);
+    await this.#mined(hash, turn);
     if (turn !== this.#turn) return false;
+    forgetSent(this.#checkout.paymentId);
     // Wallets let their owner allow less than was asked for.
     const { allowanceUnits } = await readFunds(provider, deal, account);
     if (step === 'approve' && allowanceUnits < deal.terms.amount) throw new Problem('allowance_short');
@@ -221,14 +223,14 @@ export class DepositFlow {
   async #finishAllowance(turn: number): Promise<void> {
     const sent = loadSent(this.#checkout.paymentId);
     if (!sent || sent.step === 'deposit' || sent.account !== this.#connection?.account) return;
-    await this.#mined(sent.hash).catch(() => undefined);
+    await this.#mined(sent.hash, turn).catch(() => undefined);
     if (turn === this.#turn) forgetSent(this.#checkout.paymentId);
   }
 
   /** Watches for what the API cannot see: a deposit that reverted, or was replaced in the wallet. */
   async #watchDeposit({ hash }: Sent, turn: number): Promise<void> {
     try {
-      await this.#mined(hash);
+      await this.#mined(hash, turn);
     } catch (error) {
       if (error instanceof Problem && ['reverted', 'replaced'].includes(error.code)) {
         forgetSent(this.#checkout.paymentId);
@@ -237,22 +239,36 @@ export class DepositFlow {
     }
   }
 
-  /** @throws Problem reverted, replaced */
-  async #mined(hash: Hex): Promise<void> {
+  /**
+   * Waits until the transaction is mined, as long as this turn lasts: the buyer may take all day, and a node that fails
+   * meanwhile says nothing about what was sent.
+   * @throws Problem reverted, replaced
+   */
+  async #mined(hash: Hex, turn: number): Promise<void> {
+    while (turn === this.#turn) {
+      const receipt = await this.#receipt(hash).catch(() => null);
+      if (receipt?.replaced) throw new Problem('replaced');
+      if (receipt) {
+        if (receipt.status !== 'success') throw new Problem('reverted');
+        return;
+      }
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+  }
+
+  async #receipt(hash: Hex): Promise<{ status: string; replaced: boolean }> {
     const { provider } = this.#connection ?? {};
     if (!provider) throw new Problem('wallet_failed');
     const client = createClient({ transport: transportOf(provider), pollingInterval: RECEIPT_POLL_MS });
     let replaced = false;
-    const receipt = await waitForTransactionReceipt(client, {
+    const { status } = await waitForTransactionReceipt(client, {
       hash,
-      // The buyer may take all day; the API's word ends the waiting.
       timeout: 0,
       onReplaced: ({ reason }) => {
         replaced = reason !== 'repriced';
       },
     });
-    if (replaced) throw new Problem('replaced');
-    if (receipt.status !== 'success') throw new Problem('reverted');
+    return { status, replaced };
   }
 
   #use(connection: Connection): void {

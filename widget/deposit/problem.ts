@@ -3,7 +3,7 @@
  * errors, told apart by selector. The words for a code are in words.ts.
  */
 import { type Hex, isHex, slice, toFunctionSelector } from 'viem';
-import type { ProblemCode } from '../words.ts';
+import type { ProblemCode } from '../snapshot.ts';
 
 /** Something a buyer has to be told. */
 export class Problem extends Error {
@@ -51,10 +51,9 @@ export function problemOf(error: unknown): Problem {
     if (data) return new Problem(bySelector.get(slice(data, 0, 4)) ?? 'reverted', { cause: error });
   }
   // The innermost code counts: wagmi wraps every failure to add a chain into a rejection.
-  for (const link of chain.reverse()) {
-    const code = byCode[Number(Reflect.get(link, 'code'))];
-    if (code) return new Problem(code, { cause: error });
-  }
+  const innermost = chain.findLast((link) => typeof Reflect.get(link, 'code') === 'number');
+  const code = innermost && byCode[Number(Reflect.get(innermost, 'code'))];
+  if (code) return new Problem(code, { cause: error });
   if (chain.some((link) => /revert/i.test(String(Reflect.get(link, 'message'))))) {
     return new Problem('reverted', { cause: error });
   }

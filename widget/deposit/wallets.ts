@@ -17,11 +17,9 @@ import {
 } from '@wagmi/core';
 import { type Address, custom, defineChain } from 'viem';
 import type { ChainInfo } from '../chains.ts';
+import type { WalletChoice } from '../snapshot.ts';
 import { type Provider, readChainId } from './escrow.ts';
 import { Problem, problemOf } from './problem.ts';
-
-/** A wallet to choose. */
-export type WalletChoice = { id: string; name: string; icon: string | null };
 
 /** A wallet that showed its accounts. */
 export type Connection = { wallet: WalletChoice; account: Address; provider: Provider };

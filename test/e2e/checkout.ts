@@ -1,0 +1,194 @@
+/**
+ * What the Chromium tests share: a marketplace on the shared stack, its API on a port of its own, a marketplace's page with
+ * the checkout on another origin, and the questions that a test asks of the page.
+ */
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { type ServerType, serve } from '@hono/node-server';
+import { Hono } from 'hono';
+import type { Browser, BrowserContext, Locator, Page } from 'playwright-core';
+import { expect } from 'vitest';
+import type { StateName } from '../../widget/states.ts';
+import { type Json, type Marketplace, openMarketplace } from '../api/marketplace.ts';
+import { launchBrowser } from './browser.ts';
+import type { ScriptedWallet } from './scripted-wallet.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const SCREENSHOTS = join(ROOT, 'widget/screenshots');
+const WAIT_MS = 20_000;
+const PICTURE_MARGIN = 24;
+
+/** A stage for checkouts: open it once a file. */
+export type Stage = Awaited<ReturnType<typeof openStage>>;
+
+/** Builds the widget when it is stale, opens the marketplace and starts the browser. */
+export async function openStage(options: Parameters<typeof openMarketplace>[0] = {}) {
+  await promisify(execFile)(process.execPath, ['scripts/build-widget.ts', '--if-stale'], { cwd: ROOT });
+  const market = await openMarketplace(options);
+  const api = await listen(market.app);
+  const pages = await hostPages(api.url, market);
+  const browser = await launchBrowser();
+  return {
+    market,
+    apiUrl: api.url,
+    pageUrl: pages.url,
+    browser,
+    /** A page with the checkout of this payment; its browser context ends with `close`. */
+    open: async (payment: Json, wallets: ScriptedWallet[] = [], query: Record<string, string> = {}) =>
+      await openCheckout(browser, wallets, `${pages.url}/pay/${payment.id}?${new URLSearchParams(query)}`),
+    close: async () => {
+      await browser.close();
+      await Promise.all([api.close(), pages.close()]);
+      await market.close();
+    },
+  };
+}
+
+/** Serves an app on a free port of 127.0.0.1. */
+export async function listen(app: { fetch: (request: Request) => Response | Promise<Response> }) {
+  const server = await new Promise<ServerType>((resolve) => {
+    const started: ServerType = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0 }, () => resolve(started));
+  });
+  const { port } = server.address() as AddressInfo;
+  const close = () => new Promise<void>((resolve) => void server.close(() => resolve()));
+  return { url: `http://127.0.0.1:${port}`, close };
+}
+
+/** A marketplace's own pages, on another origin than the API: the checkout, and the token from the page's server. */
+async function hostPages(apiUrl: string, market: Marketplace) {
+  const app = new Hono();
+  app.get('/pay/:id', (c) => {
+    const id = c.req.param('id');
+    const { rpc = '', theme = '' } = c.req.query();
+    return c.html(`<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Checkout</title>
+      <meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
+      <style>:root{color-scheme:light dark}body{margin:24px;background:light-dark(#f6f5f2,#101413)}</style></head>
+      <body><main><h1 style="font:600 20px system-ui">A shop</h1>
+      <script type="module" src="${apiUrl}/widget/v1/dealkeep.js"></script>
+      <dealkeep-checkout id="checkout" api="${apiUrl}" payment-id="${id}" rpc-url="${rpc}" theme="${theme}"
+        return-url="http://127.0.0.1/shop"></dealkeep-checkout>
+      <script type="module">
+        const checkout = document.getElementById('checkout');
+        window.changes = [];
+        checkout.addEventListener('dealkeep-change', ({ detail }) => window.changes.push(detail));
+        checkout.accessToken = () => fetch('/token/${id}').then((answer) => answer.text());
+      </script></main></body></html>`);
+  });
+  app.get('/token/:id', async (c) => {
+    const { json } = await market.get(`/payments/${c.req.param('id')}`);
+    return c.text(json.access_token);
+  });
+  return await listen(app);
+}
+
+async function openCheckout(browser: Browser, wallets: ScriptedWallet[], url: string): Promise<CheckoutPage> {
+  const context = await browser.newContext({ viewport: { width: 500, height: 900 }, colorScheme: 'light' });
+  for (const wallet of wallets) await wallet.inject(context);
+  const page = await context.newPage();
+  const checkout = new CheckoutPage(context, page);
+  await page.goto(url);
+  return checkout;
+}
+
+/** A page with one checkout. */
+export class CheckoutPage {
+  readonly context: BrowserContext;
+  readonly page: Page;
+  /** Everything that the page wrote to its console, and every URL that it asked for. */
+  readonly console: string[] = [];
+  readonly urls: string[] = [];
+
+  constructor(context: BrowserContext, page: Page) {
+    this.context = context;
+    this.page = page;
+    page.on('console', (message) => this.console.push(message.text()));
+    page.on('pageerror', (error) => this.console.push(String(error)));
+    page.on('request', (request) => this.urls.push(request.url()));
+  }
+
+  get card(): Locator {
+    return this.page.locator('dealkeep-checkout [data-state]');
+  }
+
+  /** Waits until the checkout is in one of the states, and answers which. */
+  async until(...states: StateName[]): Promise<StateName> {
+    const deadline = Date.now() + WAIT_MS;
+    for (;;) {
+      const state = await this.card.getAttribute('data-state', { timeout: WAIT_MS });
+      const found = states.find((wanted) => wanted === state);
+      if (found) return found;
+      if (Date.now() > deadline) throw new Error(`Still ${state}, not ${states.join(' or ')}: ${await this.text()}`);
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+  }
+
+  /** All words of the checkout. */
+  async text(): Promise<string> {
+    return (await this.card.textContent())?.replace(/\s+/g, ' ') ?? '';
+  }
+
+  /** Waits until the checkout says this. */
+  async says(text: string | RegExp): Promise<void> {
+    await expect.poll(() => this.text(), { timeout: WAIT_MS }).toMatch(text);
+  }
+
+  /** Presses the button with this name. */
+  async press(name: string | RegExp): Promise<void> {
+    await this.page.getByRole('button', { name }).click({ timeout: WAIT_MS });
+  }
+
+  /** Chooses the wallet and waits until the payment can be reviewed. */
+  async connect(wallet: ScriptedWallet): Promise<void> {
+    await this.until('ready');
+    await this.press(wallet.name);
+    await this.until('review');
+  }
+
+  /** What axe-core finds wrong with the page, in both colour schemes. */
+  async violations(): Promise<string[]> {
+    const source = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+    const found = [];
+    for (const colorScheme of ['dark', 'light'] as const) {
+      await this.page.emulateMedia({ colorScheme });
+      await this.page.evaluate(source);
+      const { violations } = await this.page.evaluate<{ violations: Json[] }>('axe.run(document)');
+      for (const { id, help, nodes } of violations) {
+        found.push(`${colorScheme} ${id}: ${help}: ${nodes.map(({ html }: Json) => html).join(' ')}`);
+      }
+    }
+    return found;
+  }
+
+  /** Keeps a picture of the checkout; present ones stay unless SCREENSHOTS is set, so that a test run changes no file. */
+  async picture(name: string): Promise<void> {
+    const path = join(SCREENSHOTS, `${name}.png`);
+    if (existsSync(path) && !process.env.SCREENSHOTS) return;
+    await mkdir(SCREENSHOTS, { recursive: true });
+    await this.page.emulateMedia({ reducedMotion: 'reduce' });
+    const box = await this.page.locator('dealkeep-checkout').boundingBox();
+    const { width = 0 } = this.page.viewportSize() ?? {};
+    if (!box) throw new Error('There is no checkout to picture.');
+    // The width of the page, so that what sticks out would be seen.
+    const clip = { x: 0, y: box.y - PICTURE_MARGIN, width, height: box.height + 2 * PICTURE_MARGIN };
+    await this.page.screenshot({ path, clip, fullPage: true });
+  }
+
+  /** Changes what the API answers to the widget, before the page sees it. */
+  async alterAnswers(alter: (payment: Json) => void): Promise<void> {
+    await this.page.route('**/api/v1/widget/payments/*', async (route) => {
+      const response = await route.fetch();
+      const payment = await response.json();
+      alter(payment);
+      await route.fulfill({ response, json: payment });
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.context.close();
+  }
+}

@@ -1,0 +1,229 @@
+/**
+ * A browser wallet for tests: announced by EIP-6963 in the page, decided and signed here. Each question of the page is a
+ * `Deed`; a test can have it declined, held back, or refused with an error.
+ */
+import type { BrowserContext, Page } from 'playwright-core';
+import { type Address, type Hex, slice, toFunctionSelector } from 'viem';
+import { expect } from 'vitest';
+import { termsParameters } from '../../contracts/terms.ts';
+import type { Stack } from '../support/stack.ts';
+import { chainOf, openWallet, type Wallet } from '../support/wallet.ts';
+
+/** What the page asks the wallet's owner. */
+export type Deed = 'connect' | 'switch' | 'add' | 'reset' | 'approve' | 'deposit';
+
+type Answer = () => Promise<void> | void;
+
+/** An error as wallets answer it. */
+export class WalletError extends Error {
+  readonly code: number;
+  readonly data: unknown;
+  constructor(code: number, message: string, data?: unknown) {
+    super(message);
+    this.code = code;
+    this.data = data;
+  }
+}
+
+const APPROVE = toFunctionSelector('approve(address,uint256)');
+const DEPOSIT = toFunctionSelector(`deposit((${termsParameters.map(({ type }) => type).join()}))`);
+const ICON =
+  'data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHZpZXdCb3g9IjAgMCAzMiAzMiI+PHJlY3Qgd2lkdGg9IjMyIiBoZWlnaHQ9IjMyIiByeD0iOCIgZmlsbD0iIzMzNGRiMyIvPjxjaXJjbGUgY3g9IjE2IiBjeT0iMTYiIHI9IjciIGZpbGw9IiNmZmYiLz48L3N2Zz4=';
+
+/** A wallet with its own account; `inject` puts it into pages. */
+export class ScriptedWallet {
+  readonly name: string;
+  readonly wallet: Wallet;
+  /** What the page asked its owner, in order. */
+  readonly deeds: Deed[] = [];
+  /** Every method that the page called. */
+  readonly methods: string[] = [];
+  /** The chains that it knows; it is on the first. */
+  chains: number[];
+  /** Whether its node answers. */
+  online = true;
+  /** Its node leaves every question unanswered. */
+  silent = false;
+  /** Its node says of every transaction that it is not mined yet. */
+  hidesReceipts = false;
+  /** What its owner approves instead of the amount asked for. */
+  approveUnits: bigint | null = null;
+  readonly #stack: Stack;
+  #account: Address;
+  #connected = false;
+  readonly #answers = new Map<Deed, Answer>();
+  readonly #pages = new Set<Page>();
+  readonly #binding = `scriptedWallet_${crypto.randomUUID().replaceAll('-', '')}`;
+  readonly #rdns: string;
+
+  constructor(stack: Stack, wallet: Wallet, name: string) {
+    this.#stack = stack;
+    this.wallet = wallet;
+    this.name = name;
+    this.chains = [stack.chainId];
+    this.#account = wallet.address;
+    this.#rdns = `test.${name.toLowerCase().replaceAll(' ', '-')}`;
+  }
+
+  /** A wallet that holds 1,000 of each test token and 10 ether, or what is said. */
+  static async open(
+    stack: Stack,
+    { name = 'Scripted Wallet', tokenUnits }: { name?: string; tokenUnits?: bigint } = {},
+  ) {
+    const wallet = await openWallet(stack, tokenUnits === undefined ? {} : { tokenUnits });
+    return new ScriptedWallet(stack, wallet, name);
+  }
+
+  get address(): Address {
+    return this.wallet.address;
+  }
+
+  /** Declines this deed from now on. */
+  decline(deed: Deed): void {
+    this.#answers.set(deed, () => {
+      throw new WalletError(4001, 'User rejected the request.');
+    });
+  }
+
+  /** Answers this deed with an error. */
+  fail(deed: Deed, error: WalletError): void {
+    this.#answers.set(deed, () => {
+      throw error;
+    });
+  }
+
+  /** Leaves this deed unanswered until the function that it returns is called. */
+  hold(deed: Deed): () => void {
+    let release: () => void = () => undefined;
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    this.#answers.set(deed, () => released);
+    return release;
+  }
+
+  /** Leaves its account without a coin for fees. */
+  async spendEther(): Promise<void> {
+    await chainOf(this.#stack).setBalance({ address: this.address, value: 0n });
+  }
+
+  /** Waits until the page has asked for this deed. */
+  async asked(deed: Deed): Promise<void> {
+    await expect.poll(() => this.deeds, { timeout: 20_000 }).toContain(deed);
+  }
+
+  /** Agrees again. */
+  agree(deed: Deed): void {
+    this.#answers.delete(deed);
+  }
+
+  /** Puts the wallet into every page of the context, from its next navigation on. */
+  async inject(context: BrowserContext): Promise<void> {
+    await context.exposeBinding(this.#binding, async ({ page }, method: string, params: unknown[]) => {
+      this.#pages.add(page);
+      this.methods.push(method);
+      try {
+        return { result: (await this.#handle(method, params)) ?? null };
+      } catch (error) {
+        const { code = -32603, message, data } = Object(error);
+        return { error: { code: Number(code), message: String(message), data } };
+      }
+    });
+    await context.addInitScript({ content: this.#script() });
+  }
+
+  /** Changes to another chain by itself, as its owner might. */
+  async moveTo(chainId: number): Promise<void> {
+    this.chains = [chainId, ...this.chains.filter((known) => known !== chainId)];
+    await this.#emit('chainChanged', `0x${chainId.toString(16)}`);
+  }
+
+  /** Shows another account, as its owner might choose. */
+  async useAccount(account: Address): Promise<void> {
+    this.#account = account;
+    await this.#emit('accountsChanged', [account]);
+  }
+
+  async #emit(event: string, value: unknown): Promise<void> {
+    for (const page of this.#pages) {
+      if (page.isClosed()) continue;
+      await page.evaluate(`window.${this.#binding}_emit(${JSON.stringify(event)}, ${JSON.stringify(value)})`);
+    }
+  }
+
+  async #ask(deed: Deed): Promise<void> {
+    this.deeds.push(deed);
+    await this.#answers.get(deed)?.();
+  }
+
+  async #handle(method: string, params: unknown[]): Promise<unknown> {
+    const [chainId = 0] = this.chains;
+    switch (method) {
+      case 'wallet_requestPermissions':
+        await this.#ask('connect');
+        this.#connected = true;
+        return [{ caveats: [{ type: 'restrictReturnedAccounts', value: [this.#account] }] }];
+      case 'wallet_revokePermissions':
+        this.#connected = false;
+        return null;
+      case 'eth_requestAccounts':
+      case 'eth_accounts':
+        return this.#connected ? [this.#account] : [];
+      case 'eth_chainId':
+        return `0x${chainId.toString(16)}`;
+      case 'wallet_switchEthereumChain': {
+        const wanted = Number(Object(params[0]).chainId);
+        if (!this.chains.includes(wanted)) throw new WalletError(4902, 'Unrecognized chain ID.');
+        await this.#ask('switch');
+        await this.moveTo(wanted);
+        return null;
+      }
+      case 'wallet_addEthereumChain': {
+        const { chainId: wanted, rpcUrls } = Object(params[0]);
+        if (!Array.isArray(rpcUrls) || !URL.canParse(rpcUrls[0])) throw new WalletError(-32602, 'No RPC URL.');
+        await this.#ask('add');
+        await this.moveTo(Number(wanted));
+        return null;
+      }
+      case 'eth_sendTransaction':
+        return await this.#send(Object(params[0]));
+      default:
+        if (!this.online) throw new WalletError(-32603, 'fetch failed');
+        if (this.silent) return await new Promise(() => undefined);
+        if (this.hidesReceipts && method === 'eth_getTransactionReceipt') return null;
+        return await this.wallet.client.request({ method, params } as never);
+    }
+  }
+
+  async #send({ to, data }: { to: Address; data: Hex }): Promise<Hex> {
+    const selector = data.slice(0, 10);
+    if (selector !== APPROVE && selector !== DEPOSIT) throw new WalletError(-32602, `Unexpected call ${selector}.`);
+    const isReset = selector === APPROVE && BigInt(`0x${data.slice(74)}`) === 0n;
+    await this.#ask(selector === DEPOSIT ? 'deposit' : isReset ? 'reset' : 'approve');
+    const own = selector === APPROVE && this.approveUnits !== null;
+    const units = (this.approveUnits ?? 0n).toString(16).padStart(64, '0');
+    return await this.wallet.client.sendTransaction({ to, data: own ? `${slice(data, 0, 36)}${units}` : data });
+  }
+
+  #script(): string {
+    const info = { uuid: crypto.randomUUID(), name: this.name, icon: ICON, rdns: this.#rdns };
+    return `(() => {
+      const listeners = {};
+      const provider = {
+        async request({ method, params = [] }) {
+          const { result, error } = await window.${this.#binding}(method, params);
+          if (error) throw Object.assign(new Error(error.message), error);
+          return result;
+        },
+        on(event, listener) { (listeners[event] ??= new Set()).add(listener); return provider; },
+        removeListener(event, listener) { listeners[event]?.delete(listener); return provider; },
+      };
+      window.${this.#binding}_emit = (event, value) => listeners[event]?.forEach((listener) => listener(value));
+      const info = ${JSON.stringify(info)};
+      const announce = () => window.dispatchEvent(
+        new CustomEvent('eip6963:announceProvider', { detail: Object.freeze({ info, provider }) }));
+      window.addEventListener('eip6963:requestProvider', announce);
+      announce();
+    })();`;
+  }
+}
