@@ -7,12 +7,14 @@ import { consumeCreation, consumeOperation } from './core/consumer.ts';
 import type { Sql } from './core/db.ts';
 import { listNetworks } from './core/platform.ts';
 import { startQueue } from './core/queue.ts';
+import { forgetOldAnswers } from './core/replay.ts';
 import type { NetworkRow } from './core/schema.ts';
 import { settleNetwork } from './core/settle.ts';
 import { Submitter } from './core/submitter.ts';
 
 // The mirror lags its chain by about this long anyway (toolchain.md, "Ponder").
 const SETTLE_INTERVAL_MS = 250;
+const FORGET_INTERVAL_MS = 3_600_000;
 // More would only wait: one key sends one transaction after another.
 const CONCURRENCY = 8;
 
@@ -36,8 +38,12 @@ export async function startWorker(services: {
     { concurrency: CONCURRENCY, onError: (work, err) => log.warn({ work, err }, 'an attempt failed') },
   );
   const settling = settleForever(sql, chain, log);
+  const forgetting = setInterval(() => {
+    forgetOldAnswers(sql).catch((err) => log.warn({ err }, 'old answers cannot be forgotten'));
+  }, FORGET_INTERVAL_MS);
   return {
     async stop() {
+      clearInterval(forgetting);
       await settling.stop();
       await queue.stop();
     },

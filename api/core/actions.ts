@@ -50,7 +50,7 @@ type LegVerb = (tx: Transaction, payment: PaymentRow, deal: DealRow, actor: Acto
 
 /** Runs a verb on the legs that are meant; of several, those whose state forbids it are left alone. */
 async function onLegs(
-  sql: Sql,
+  sql: Sql | Transaction,
   key: PaymentKey,
   { leg }: LegChoice,
   actor: Actor,
@@ -91,7 +91,7 @@ const CANCELLABLE: readonly PaymentStatus[] = [
  * @throws illegal_transition when it is released, disputed or being released · not_found: no such leg.
  */
 export async function cancelPayment(
-  sql: Sql,
+  sql: Sql | Transaction,
   key: PaymentKey,
   actor: Actor,
   choice: LegChoice = {},
@@ -128,7 +128,7 @@ async function cancelLeg(tx: Transaction, payment: PaymentRow, deal: DealRow, ac
  * that cannot be · not_found: no such leg.
  */
 export async function releasePayment(
-  sql: Sql,
+  sql: Sql | Transaction,
   key: PaymentKey,
   actor: Actor,
   choice: PartChoice = {},
@@ -146,7 +146,7 @@ export async function releasePayment(
  * @throws as {@link releasePayment}.
  */
 export async function refundPayment(
-  sql: Sql,
+  sql: Sql | Transaction,
   key: PaymentKey,
   actor: Actor,
   choice: PartChoice = {},
@@ -228,7 +228,7 @@ function slotOf(deal: DealRow): { dealId: Hex; terms: TermsJson } {
 }
 
 /** Sends a pending web3 payment to the create-payment consumer again, with one more attempt. @throws not_retryable */
-export async function retrySend(sql: Sql, key: PaymentKey, actor: Actor): Promise<PaymentRecord> {
+export async function retrySend(sql: Sql | Transaction, key: PaymentKey, actor: Actor): Promise<PaymentRecord> {
   await transact(sql, async (tx) => {
     const { payment } = await lockPayment(tx, key);
     if (payment.paymentMethod !== 'web3' || payment.status !== 'pending') {
@@ -248,7 +248,7 @@ export async function retrySend(sql: Sql, key: PaymentKey, actor: Actor): Promis
 }
 
 /** Revokes the payment's access token; the next read returns a new one. */
-export async function rotateAccessToken(sql: Sql, key: PaymentKey, actor: Actor): Promise<PaymentRecord> {
+export async function rotateAccessToken(sql: Sql | Transaction, key: PaymentKey, actor: Actor): Promise<PaymentRecord> {
   await transact(sql, async (tx) => {
     await lockPayment(tx, key);
     await tx`

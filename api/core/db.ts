@@ -39,8 +39,12 @@ type Writable = string | number | boolean | Date | null | postgres.Parameter<unk
 
 const RETRYABLE = new Set(['40001', '40P01']);
 
-/** Runs `work` in one transaction; serialization failures and deadlocks are tried again, at most 5 times. */
-export async function transact<T>(sql: Sql, work: (tx: Transaction) => Promise<T>): Promise<T> {
+/**
+ * Runs `work` in one transaction, the caller's where there is one; of our own, serialization failures and deadlocks are tried
+ * again, at most 5 times.
+ */
+export async function transact<T>(sql: Sql | Transaction, work: (tx: Transaction) => Promise<T>): Promise<T> {
+  if ('savepoint' in sql) return await work(sql);
   for (let attempt = 1; ; attempt += 1) {
     try {
       return (await sql.begin(work)) as T;

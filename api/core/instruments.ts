@@ -56,7 +56,11 @@ export async function addInstrument(
 }
 
 /** Takes a payout instrument away. @throws not_found */
-export async function removeInstrument(sql: Sql, { nodeId, partyId }: PartyKey, id: string): Promise<void> {
+export async function removeInstrument(
+  sql: Sql | Transaction,
+  { nodeId, partyId }: PartyKey,
+  id: string,
+): Promise<void> {
   const removed = await sql`
     delete from payout_instrument where node_id = ${nodeId} and party_id = ${partyId} and id = ${id} returning id`;
   if (removed.length === 0) throw new CoreError('not_found', 'The payout instrument does not exist.');

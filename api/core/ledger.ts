@@ -134,7 +134,7 @@ export type AccountRow = {
 
 /** A node's accounts with their balances, of what took effect by `asOf` (default: everything), oldest first. */
 export async function listAccounts(
-  sql: Sql,
+  sql: Sql | Transaction,
   filter: { nodeId: string; type?: AccountType | undefined; owner?: string | undefined; asOf?: Date | undefined },
   { page, perPage }: { page: number; perPage: number },
 ): Promise<{ rows: AccountRow[]; total: number }> {
@@ -174,7 +174,7 @@ export type StatementLine = {
 
 /** A page of an account's postings, newest first. */
 export async function listStatement(
-  sql: Sql,
+  sql: Sql | Transaction,
   { nodeId, accountId }: { nodeId: string; accountId: string },
   { page, perPage }: { page: number; perPage: number },
 ): Promise<{ rows: StatementLine[]; total: number }> {

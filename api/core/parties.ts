@@ -64,7 +64,7 @@ type ExternalIdPatch = { [Name in Surface]?: string | null | undefined };
 
 /** Adds a party to a node. @throws invalid_request with every wrong field · conflict when an external id is taken. */
 export async function createParty(
-  sql: Sql,
+  sql: Sql | Transaction,
   vault: Vault,
   {
     nodeId,
@@ -124,7 +124,7 @@ export async function getParty(sql: Sql | Transaction, vault: Vault, { nodeId, p
 }
 
 /** The node that a party belongs to, if there is such a party. */
-export async function partyNode(sql: Sql, partyId: string): Promise<string | undefined> {
+export async function partyNode(sql: Sql | Transaction, partyId: string): Promise<string | undefined> {
   const [row] = await sql<{ nodeId: string }[]>`select node_id from party where id = ${partyId}`;
   return row?.nodeId;
 }
@@ -139,7 +139,7 @@ export type PartyFilter = {
 
 /** A page of a node's parties, newest first, and how many there are. @throws invalid_request for an external id without surface. */
 export async function listParties(
-  sql: Sql,
+  sql: Sql | Transaction,
   vault: Vault,
   { nodeId, kind, surface, externalId }: PartyFilter,
   { page, perPage }: { page: number; perPage: number },
@@ -193,7 +193,12 @@ async function lockParty(tx: Transaction, { nodeId, partyId }: PartyKey): Promis
  * @throws not_found · illegal_transition when it was erased · invalid_request with every field that is then wrong ·
  * conflict when an external id is taken.
  */
-export async function updateParty(sql: Sql, vault: Vault, key: PartyKey, patch: PartyPatch): Promise<Party> {
+export async function updateParty(
+  sql: Sql | Transaction,
+  vault: Vault,
+  key: PartyKey,
+  patch: PartyPatch,
+): Promise<Party> {
   return await transact(sql, async (tx) => {
     const row = await lockParty(tx, key);
     const { kind = row.kind, verificationLevel = row.verificationLevel, externalIds = {} } = patch;
@@ -208,7 +213,7 @@ export async function updateParty(sql: Sql, vault: Vault, key: PartyKey, patch: 
 
 /** Adds a payout instrument; see {@link addInstrument}. @throws not_found · illegal_transition when the party was erased. */
 export async function addPayoutInstrument(
-  sql: Sql,
+  sql: Sql | Transaction,
   vault: Vault,
   key: PartyKey,
   instrument: Instrument,
@@ -220,7 +225,11 @@ export async function addPayoutInstrument(
 }
 
 /** Takes a payout instrument away. @throws not_found */
-export async function removePayoutInstrument(sql: Sql, key: PartyKey, instrumentId: string): Promise<void> {
+export async function removePayoutInstrument(
+  sql: Sql | Transaction,
+  key: PartyKey,
+  instrumentId: string,
+): Promise<void> {
   await removeInstrument(sql, key, instrumentId);
 }
 
@@ -233,7 +242,7 @@ export type PartyExport = {
 };
 
 /** Everything held on a party, at one moment. @throws not_found */
-export async function exportParty(sql: Sql, vault: Vault, key: PartyKey): Promise<PartyExport> {
+export async function exportParty(sql: Sql | Transaction, vault: Vault, key: PartyKey): Promise<PartyExport> {
   const { nodeId, partyId } = key;
   const party = await getParty(sql, vault, key);
   const instruments = await openInstruments(sql, vault, key);
@@ -249,7 +258,7 @@ export async function exportParty(sql: Sql, vault: Vault, key: PartyKey): Promis
 
 const ACCOUNTS_PER_PAGE = 100;
 
-async function accountsOf(sql: Sql, filter: { nodeId: string; owner: string }): Promise<AccountRow[]> {
+async function accountsOf(sql: Sql | Transaction, filter: { nodeId: string; owner: string }): Promise<AccountRow[]> {
   const accounts: AccountRow[] = [];
   for (let page = 1; ; page += 1) {
     const { rows, total } = await listAccounts(sql, filter, { page, perPage: ACCOUNTS_PER_PAGE });
@@ -263,7 +272,7 @@ async function accountsOf(sql: Sql, filter: { nodeId: string; owner: string }): 
  * refer to it; of those only the client's IP address is removed, ledger and logs are not touched. Doing it again changes nothing.
  * @throws not_found
  */
-export async function eraseParty(sql: Sql, { nodeId, partyId }: PartyKey): Promise<void> {
+export async function eraseParty(sql: Sql | Transaction, { nodeId, partyId }: PartyKey): Promise<void> {
   await transact(sql, async (tx) => {
     const found = await tx`select 1 from party where node_id = ${nodeId} and id = ${partyId} for update`;
     if (found.length === 0) throw new CoreError('not_found', 'The party does not exist.');

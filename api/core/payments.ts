@@ -69,7 +69,7 @@ export type PaymentKey = { nodeId: string; paymentId: string };
  * wrong field; conflict when the external id is taken in the node.
  */
 export async function createPayment(
-  sql: Sql,
+  sql: Sql | Transaction,
   vault: Vault,
   integration: Integration,
   request: PaymentRequest,
@@ -185,7 +185,7 @@ function legsOf(
 }
 
 async function checkReferences(
-  sql: Sql,
+  sql: Sql | Transaction,
   request: PaymentRequest,
   { network, currency }: { network: NetworkRow; currency: CurrencyRow },
   faults: FieldFaults,
@@ -307,7 +307,7 @@ function found<Row>(rows: Row[], matches: (row: Row) => boolean): Row {
  * @throws not_found, or `foreign` (by default not_found too) when the payment belongs to a node that is not below its own.
  */
 export async function authorizePayment(
-  sql: Sql,
+  sql: Sql | Transaction,
   integration: Integration,
   paymentId: string,
   { foreign = 'not_found' }: { foreign?: 'not_found' | 'forbidden' } = {},
@@ -331,7 +331,7 @@ export type PaymentFilter = {
 
 /** A page of a node's payments, newest first, and how many there are. @throws not_found when the node is not the caller's. */
 export async function listPayments(
-  sql: Sql,
+  sql: Sql | Transaction,
   integration: Integration,
   filter: PaymentFilter,
   { page, perPage }: { page: number; perPage: number },

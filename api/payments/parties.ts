@@ -15,6 +15,7 @@ import {
 import type { PartyKey } from '../core/personal.ts';
 import { type Integration, mayActOn } from '../core/platform.ts';
 import { createRouter, jsonBody, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
+import { keyHeader, keyRefusals, once } from '../idempotency.ts';
 import {
   createRequest,
   exportResponse,
@@ -68,17 +69,18 @@ export function partyRoutes(services: Services) {
       path: '/parties',
       summary: 'Create a party',
       middleware: [authenticated, jsonBody()] as const,
-      request: { body: body(createRequest) },
+      request: { headers: keyHeader, body: body(createRequest) },
       responses: {
         201: json(partyResponse, 'The party'),
-        ...problems(...refusals, 'conflict', 'payload_too_large'),
+        ...problems(...refusals, 'conflict', 'payload_too_large', ...keyRefusals),
       },
     }),
     async (c) => {
       const { node_id, kind: partyKind, ...fields } = c.req.valid('json');
       await authorizeNode(c.get('integration'), node_id);
-      const party = await createParty(sql, vault, { ...toPatch(fields), nodeId: node_id, kind: partyKind });
-      return c.json(renderParty(party), 201);
+      return await once(c, services, 201, async (tx) =>
+        renderParty(await createParty(tx, vault, { ...toPatch(fields), nodeId: node_id, kind: partyKind })),
+      );
     },
   );
 
@@ -141,7 +143,7 @@ export function partyRoutes(services: Services) {
       request: { params, body: body(patchRequest) },
       responses: {
         200: json(partyResponse, 'The party'),
-        ...problems(...refusals, 'conflict', 'illegal_transition', 'payload_too_large'),
+        ...problems(...refusals, 'conflict', 'illegal_transition', 'payload_too_large', ...keyRefusals),
       },
     }),
     async (c) => {
@@ -190,16 +192,17 @@ export function partyRoutes(services: Services) {
       path: '/parties/{id}/payout-instruments',
       summary: 'Add a payout instrument',
       middleware: [authenticated, jsonBody()] as const,
-      request: { params, body: body(instrumentRequest) },
+      request: { headers: keyHeader, params, body: body(instrumentRequest) },
       responses: {
         201: json(instrumentResponse, 'The instrument, redacted; the same one again answers with the one there is'),
-        ...problems(...refusals, 'conflict', 'illegal_transition', 'payload_too_large'),
+        ...problems(...refusals, 'conflict', 'illegal_transition', 'payload_too_large', ...keyRefusals),
       },
     }),
     async (c) => {
       const key = await authorizeParty(c.get('integration'), c.req.valid('param').id);
-      const row = await addPayoutInstrument(sql, vault, key, toInstrument(c.req.valid('json')));
-      return c.json(renderInstrument(row), 201);
+      return await once(c, services, 201, async (tx) =>
+        renderInstrument(await addPayoutInstrument(tx, vault, key, toInstrument(c.req.valid('json')))),
+      );
     },
   );
 

@@ -2,6 +2,7 @@
 import { z } from '@hono/zod-openapi';
 import { type Address, isAddress } from 'viem';
 import { MINIMUM_GAP_SECONDS } from '../../contracts/terms.ts';
+import type { Tokens } from '../core/auth.ts';
 import { openMember } from '../core/members.ts';
 import { formatUnits } from '../core/money.ts';
 import type { PaymentRecord, PaymentRequest } from '../core/payments.ts';
@@ -246,17 +247,29 @@ export const paymentResponse = z
   })
   .openapi('Payment');
 
-/** Renders a payment; its access token is derived here and stored nowhere. */
+/** The access token of a payment's widget: derived, stored nowhere. */
+export async function accessTokenOf(tokens: Tokens, { payment, deals }: PaymentRecord): Promise<string> {
+  const [deal] = deals;
+  if (!deal) throw new Error(`Payment ${payment.id} has no leg.`);
+  return await tokens.accessToken({
+    paymentId: payment.id,
+    version: payment.accessTokenVersion,
+    issuedAt: payment.createdAt,
+    lastDeadline: deal.resolutionDeadline,
+  });
+}
+
+/** Renders a payment with its access token. */
 export async function renderPayment(
   { tokens, vault }: Pick<Services, 'tokens' | 'vault'>,
-  { payment, deals, currency, network, member: sealedMember }: PaymentRecord,
+  record: PaymentRecord,
 ): Promise<z.input<typeof paymentResponse>> {
-  const member = sealedMember && openMember(vault, sealedMember);
+  const { payment, deals, currency, network } = record;
+  const member = record.member && openMember(vault, record.member);
   const decimal = (amountUnits: bigint) => jsonNumber(formatUnits(amountUnits, currency.decimals));
   const legs = deals.map(renderLeg);
-  const [deal] = deals;
   const [first] = legs;
-  if (!deal || !first) throw new Error(`Payment ${payment.id} has no leg.`);
+  if (!first) throw new Error(`Payment ${payment.id} has no leg.`);
   return {
     id: payment.id,
     external_id: payment.externalId,
@@ -290,12 +303,7 @@ export async function renderPayment(
     retry: payment.retry,
     retry_count: payment.retryCount,
     client_ip: payment.clientIp,
-    access_token: await tokens.accessToken({
-      paymentId: payment.id,
-      version: payment.accessTokenVersion,
-      issuedAt: payment.createdAt,
-      lastDeadline: deal.resolutionDeadline,
-    }),
+    access_token: await accessTokenOf(tokens, record),
     status: payment.status,
     transaction_hash: payment.transactionHash,
     deal_id: first.deal_id,

@@ -23,7 +23,8 @@ import {
   type Services,
   wholeNumber,
 } from '../http.ts';
-import { createRequest, paymentResponse, renderPayment, toPaymentRequest } from './payment.ts';
+import { keyHeader, keyRefusals, once, type Restore } from '../idempotency.ts';
+import { accessTokenOf, createRequest, paymentResponse, renderPayment, toPaymentRequest } from './payment.ts';
 
 const params = z.object({ id: z.uuid() });
 const security = [{ integration: [] }];
@@ -85,6 +86,10 @@ export function paymentRoutes(services: Services) {
   const router = createRouter();
   const authenticated = requireIntegration(services);
   const render = (record: PaymentRecord) => renderPayment(services, record);
+  const restoreToken: Restore<Awaited<ReturnType<typeof render>>> = async (tx, body) => {
+    const record = await loadPayment(tx, { nodeId: body.node_id, paymentId: body.id });
+    return { ...body, access_token: await accessTokenOf(services.tokens, record) };
+  };
 
   router.openapi(
     createRoute({
@@ -94,16 +99,24 @@ export function paymentRoutes(services: Services) {
       tags: ['Payments'],
       security,
       middleware: [authenticated, jsonBody()] as const,
-      request: { body: { required: true, content: { 'application/json': { schema: createRequest } } } },
+      request: {
+        headers: keyHeader,
+        body: { required: true, content: { 'application/json': { schema: createRequest } } },
+      },
       responses: {
         201: json(paymentResponse, 'The payment, with the access token of its widget'),
-        ...problems('invalid_request', 'unauthenticated', 'not_found', 'conflict', 'payload_too_large'),
+        ...problems('invalid_request', 'unauthenticated', 'not_found', 'conflict', 'payload_too_large', ...keyRefusals),
       },
     }),
-    async (c) => {
-      const record = await createPayment(sql, vault, c.get('integration'), toPaymentRequest(c.req.valid('json')));
-      return c.json(await render(record), 201);
-    },
+    (c) =>
+      once(
+        c,
+        services,
+        201,
+        async (tx) =>
+          render(await createPayment(tx, vault, c.get('integration'), toPaymentRequest(c.req.valid('json')))),
+        restoreToken,
+      ),
   );
 
   router.openapi(
@@ -222,17 +235,30 @@ export function paymentRoutes(services: Services) {
         tags: ['Payments'],
         security,
         middleware: [authenticated, jsonBody({ optional: true })] as const,
-        request: { params, body: { required: false, content: { 'application/json': { schema: body } } } },
+        request: {
+          headers: keyHeader,
+          params,
+          body: { required: false, content: { 'application/json': { schema: body } } },
+        },
         responses: {
           202: json(accepted, 'Accepted; the chain decides. Asking again answers with the same operation'),
-          ...problems('invalid_request', 'unauthenticated', 'forbidden', 'not_found', 'illegal_transition'),
+          ...problems(
+            'invalid_request',
+            'unauthenticated',
+            'forbidden',
+            'not_found',
+            'illegal_transition',
+            ...keyRefusals,
+          ),
         },
       }),
       async (c) => {
         const integration = c.get('integration');
         const key = await authorizePayment(sql, integration, c.req.valid('param').id, { foreign: 'forbidden' });
         const choice: z.output<typeof partBody> = c.req.valid('json') ?? {};
-        return c.json(renderAccepted(await verb(sql, key, actorOf(integration), choice)), 202);
+        return await once(c, services, 202, async (tx) =>
+          renderAccepted(await verb(tx, key, actorOf(integration), choice)),
+        );
       },
     );
   }
@@ -260,16 +286,22 @@ export function paymentRoutes(services: Services) {
         tags: ['Payments'],
         security,
         middleware: authenticated,
-        request: { params },
+        request: { headers: keyHeader, params },
         responses: {
           200: json(paymentResponse, 'The payment'),
-          ...problems('invalid_request', 'unauthenticated', 'not_found', ...refuses),
+          ...problems('invalid_request', 'unauthenticated', 'not_found', ...refuses, ...keyRefusals),
         },
       }),
       async (c) => {
         const integration = c.get('integration');
         const key = await authorizePayment(sql, integration, c.req.valid('param').id);
-        return c.json(await render(await mutate(sql, key, actorOf(integration))), 200);
+        return await once(
+          c,
+          services,
+          200,
+          async (tx) => render(await mutate(tx, key, actorOf(integration))),
+          restoreToken,
+        );
       },
     );
   }
@@ -277,7 +309,7 @@ export function paymentRoutes(services: Services) {
   return router;
 }
 
-type Mutation = (sql: Services['sql'], key: PaymentKey, actor: Actor) => Promise<PaymentRecord>;
+type Mutation = (sql: Parameters<typeof loadPayment>[0], key: PaymentKey, actor: Actor) => Promise<PaymentRecord>;
 
 function actorOf(integration: Integration): Actor {
   return { type: 'integration', id: integration.id };

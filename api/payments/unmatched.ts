@@ -5,6 +5,7 @@ import { CoreError } from '../core/errors.ts';
 import { findNetwork, mayActOn } from '../core/platform.ts';
 import { listStrays, refundStray, strayNode } from '../core/strays.ts';
 import { createRouter, problems, requireIntegration, type Services } from '../http.ts';
+import { keyHeader, keyRefusals, once } from '../idempotency.ts';
 
 const hash = z.string().regex(/^0x[0-9a-f]{64}$/, 'must be 32 bytes as lowercase hex');
 
@@ -77,7 +78,7 @@ export function unmatchedRoutes(services: Services) {
       method: 'post',
       path: '/unmatched-deals/{network_id}/{deal_hash}/refund',
       summary: 'Send such a deal back to its payer',
-      request: { params: z.object({ network_id: z.uuid(), deal_hash: hash }) },
+      request: { headers: keyHeader, params: z.object({ network_id: z.uuid(), deal_hash: hash }) },
       responses: {
         202: {
           description: 'Accepted; the chain decides. Asking again answers with the same operation',
@@ -85,7 +86,7 @@ export function unmatchedRoutes(services: Services) {
             'application/json': { schema: z.object({ status: z.literal('accepted'), operation_id: z.uuid() }) },
           },
         },
-        ...problems('invalid_request', 'unauthenticated', 'not_found', 'illegal_transition'),
+        ...problems('invalid_request', 'unauthenticated', 'not_found', 'illegal_transition', ...keyRefusals),
       },
     }),
     async (c) => {
@@ -98,8 +99,10 @@ export function unmatchedRoutes(services: Services) {
         throw new CoreError('not_found', 'There is no such stray deal.');
       }
       const actor = { type: 'integration', id: integration.id } as const;
-      const operation = await transact(sql, (tx) => refundStray(tx, network, dealId, actor));
-      return c.json({ status: 'accepted' as const, operation_id: operation.id }, 202);
+      return await once(c, services, 202, async (tx) => {
+        const operation = await transact(tx, (inner) => refundStray(inner, network, dealId, actor));
+        return { status: 'accepted' as const, operation_id: operation.id };
+      });
     },
   );
 
