@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {DealId, Terms} from "../../../contracts/interfaces/IEscrow.sol";
+import {Vm} from "./Vm.sol";
+
+/// Signs for the parties of the invariant tests what wallets would sign, written out from EIP-712 once more.
+library HandlerSignatures {
+    Vm private constant vm = Vm(0x7109709ECfa91a80626fF3989D68f67F5b1DD12D);
+
+    string private constant TERMS =
+        "Terms(uint256 ref,address operator,address payee,address payer,address token,uint256 amount,uint256 fee,address feeRecipient,address arbiter,uint256 depositDeadline,uint256 settlementDeadline,uint256 resolutionDeadline,uint8 defaultOutcome)";
+    string private constant PERMISSIONS = "TokenPermissions(address token,uint256 amount)";
+
+    /// An ERC-3009 authorization that opens `id`, valid up to `validBefore` (exclusive).
+    function authorization(
+        uint256 key,
+        bytes32 tokenDomain,
+        address diamond,
+        Terms memory terms,
+        DealId id,
+        uint256 validBefore
+    ) internal pure returns (bytes memory) {
+        bytes32 content = keccak256(
+            abi.encode(
+                keccak256(
+                    "ReceiveWithAuthorization(address from,address to,uint256 value,uint256 validAfter,uint256 validBefore,bytes32 nonce)"
+                ),
+                terms.payer,
+                diamond,
+                terms.amount,
+                0,
+                validBefore,
+                id
+            )
+        );
+        return sign(key, tokenDomain, content);
+    }
+
+    /// A Permit2 transfer with the terms as witness.
+    function permit2Deal(
+        uint256 key,
+        address permit2,
+        address diamond,
+        Terms memory terms,
+        uint256 nonce,
+        uint256 deadline
+    ) internal view returns (bytes memory) {
+        bytes32 domain = keccak256(
+            abi.encode(
+                keccak256("EIP712Domain(string name,uint256 chainId,address verifyingContract)"),
+                keccak256("Permit2"),
+                block.chainid,
+                permit2
+            )
+        );
+        bytes32 permitType = keccak256(
+            abi.encodePacked(
+                "PermitWitnessTransferFrom(TokenPermissions permitted,address spender,uint256 nonce,uint256 deadline,Terms witness)",
+                TERMS,
+                PERMISSIONS
+            )
+        );
+        bytes32 permitted = keccak256(abi.encode(keccak256(bytes(PERMISSIONS)), terms.token, terms.amount));
+        bytes32 witness = keccak256(abi.encode(keccak256(bytes(TERMS)), terms));
+        return sign(key, domain, keccak256(abi.encode(permitType, permitted, diamond, nonce, deadline, witness)));
+    }
+
+    /// What payer and payee sign to split a deal.
+    /// @param numbers released, refunded, toPayee, toPayer and the deadline.
+    function settlement(
+        uint256 key,
+        address diamond,
+        DealId id,
+        uint256[5] memory numbers
+    ) internal view returns (bytes memory) {
+        bytes32 domain = keccak256(
+            abi.encode(
+                keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"),
+                keccak256("Dealkeep"),
+                keccak256("1"),
+                block.chainid,
+                diamond
+            )
+        );
+        bytes32 settlementType = keccak256(
+            "Settlement(bytes32 deal,uint256 released,uint256 refunded,uint256 toPayee,uint256 toPayer,uint256 deadline)"
+        );
+        return sign(key, domain, keccak256(abi.encode(settlementType, id, numbers)));
+    }
+
+    function sign(uint256 key, bytes32 domain, bytes32 content) private pure returns (bytes memory) {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, keccak256(abi.encodePacked(hex"1901", domain, content)));
+        return abi.encodePacked(r, s, v);
+    }
+}
