@@ -75,11 +75,10 @@ export const styles = css`
   }
 
   .card {
-    display: grid;
-    grid-template-columns: minmax(0, 1fr);
+    display: flex;
+    flex-direction: column;
     gap: 1.125rem;
     min-block-size: 14rem;
-    align-content: start;
     padding: 1.375rem;
     background: var(--page);
     border: 1px solid var(--line);
@@ -88,10 +87,10 @@ export const styles = css`
   }
 
   header {
-    display: flex;
-    flex-wrap: wrap;
-    justify-content: space-between;
-    gap: 0.5rem 1rem;
+    display: grid;
+    grid-template-columns: minmax(0, 1fr) auto;
+    gap: 0.25rem 1rem;
+    align-items: start;
   }
 
   .amount {
@@ -118,15 +117,12 @@ export const styles = css`
   }
 
   .meta {
+    grid-column: 1 / -1;
+    display: flex;
+    flex-wrap: wrap;
+    justify-content: space-between;
+    gap: 0 1rem;
     overflow-wrap: anywhere;
-  }
-
-  .aside {
-    display: grid;
-    justify-items: end;
-    align-content: space-between;
-    gap: 0.25rem;
-    text-align: end;
   }
 
   .chip {
@@ -221,6 +217,10 @@ export const styles = css`
       animation: none;
       border-style: dotted;
     }
+  }
+
+  [data-tone='ended'] .icon {
+    color: var(--soft);
   }
 
   [data-tone='good'] .icon {
@@ -329,6 +329,9 @@ export const styles = css`
   }
 
   .secondary {
+    display: grid;
+    place-items: center;
+    text-decoration: none;
     padding: 0.5rem 1rem;
     border: 1px solid var(--field);
     background: transparent;
@@ -364,7 +367,7 @@ export const styles = css`
 
   dl {
     display: grid;
-    gap: 0.5rem;
+    gap: 0.375rem;
   }
 
   dt {
@@ -415,9 +418,9 @@ export const styles = css`
       clip-path: inset(50%);
     }
 
-    .aside {
+    header {
+      grid-template-columns: minmax(0, 1fr);
       justify-items: start;
-      text-align: start;
     }
   }
 
@@ -431,6 +434,8 @@ export const styles = css`
     display: flex;
     align-items: center;
     gap: 0.5rem;
+    margin-block-start: auto;
+    text-wrap: balance;
     padding-block-start: 1rem;
     border-block-start: 1px solid var(--line);
   }

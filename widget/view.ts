@@ -67,11 +67,11 @@ export function view({ snapshot, rpcUrl, returnUrl, act, choose }: ViewOptions):
             <p>${shown.text}</p>
           </div>
         </div>
-        ${snapshot.name === 'ready' ? walletList(snapshot, choose) : nothing}
+        ${snapshot.name === 'ready' && snapshot.wallets.length > 0 ? walletList(snapshot, choose) : nothing}
         ${snapshot.name === 'review' ? terms(snapshot) : nothing}
         ${shown.actions.length > 0 ? buttons(shown, act) : nothing}
         ${snapshot.name === 'submitted' ? lost(act) : nothing}
-        ${ended.has(snapshot.name) ? wayBack(returnUrl) : nothing}
+        ${ended.has(snapshot.name) ? wayBack(returnUrl, shown) : nothing}
       </div>
       ${snapshot.stale ? html`<p class="stale" role="alert">${labels.stale}</p>` : nothing}
       ${transaction(snapshot)} ${account(snapshot, act)}
@@ -80,21 +80,22 @@ export function view({ snapshot, rpcUrl, returnUrl, act, choose }: ViewOptions):
   `;
 }
 
-function header(snapshot: Snapshot): TemplateResult | typeof nothing {
+function header({ name, ...snapshot }: Snapshot): TemplateResult | typeof nothing {
   const { payment } = snapshot;
-  if (!payment) return nothing;
+  // What was refused is not shown as if it were true.
+  if (!payment || name === 'refused') return nothing;
   const until = moment(new Date(payment.expires_at));
-  const payable = payment.status === 'awaiting_deposit' || payment.status === 'pending';
+  const isPayable = name !== 'submitted' && ['awaiting_deposit', 'pending'].includes(payment.status);
   return html`
     <header>
-      <div>
-        <p class="amount"><span class="label">${labels.pay}</span> ${amount(snapshot)}</p>
-        <p class="meta">${labels.order} ${payment.external_id}</p>
-      </div>
-      <div class="aside">
-        <p class="chip">${chainInfo(payment.network_id).name}</p>
-        ${payable ? html`<p class="meta">${labels.payBefore} <time datetime=${payment.expires_at}>${until}</time></p>` : nothing}
-      </div>
+      <p class="amount">
+        <span class="label">${isPayable ? labels.toPay : labels.amount}</span> ${amount({ name, ...snapshot })}
+      </p>
+      <p class="chip">${chainInfo(payment.network_id).name}</p>
+      <p class="meta">
+        <span>${labels.order} ${payment.external_id}</span>
+        ${isPayable ? html`<span>${labels.payBefore} <time datetime=${payment.expires_at}>${until}</time></span>` : nothing}
+      </p>
     </header>
   `;
 }
@@ -113,9 +114,9 @@ function progress(snapshot: Snapshot): TemplateResult | typeof nothing {
 }
 
 function currentStage({ name, step, steps, signed }: Snapshot): number | undefined {
-  if (name === 'signing' || (name === 'stopped' && step !== 'connect' && step !== 'switch'))
-    return step === 'deposit' ? 2 : 1;
-  if (name === 'stopped') return 0;
+  if (name === 'signing' || name === 'stopped') {
+    return step === 'deposit' ? 2 : step === 'approve' || step === 'reset' ? 1 : 0;
+  }
   if (name === 'review') return steps[signed] === 'deposit' ? 2 : 1;
   return stageOf[name];
 }
@@ -142,7 +143,7 @@ function buttons({ actions }: Screen, act: (action: Action) => void): TemplateRe
     <div class="actions">
       ${actions.map(
         ({ action, label }, index) => html`
-          <button part="button" class=${index === 0 ? 'primary' : 'secondary'} data-action=${action} @click=${() => act(action)}>
+          <button part="button" class=${index === 0 && action !== 'another' ? 'primary' : 'secondary'} data-action=${action} @click=${() => act(action)}>
             ${label}
           </button>
         `,
@@ -178,9 +179,10 @@ function lost(act: (action: Action) => void): TemplateResult {
   `;
 }
 
-function wayBack(returnUrl: string | null): TemplateResult | typeof nothing {
+function wayBack(returnUrl: string | null, { actions }: Screen): TemplateResult | typeof nothing {
   if (!returnUrl || !/^https?:\/\//i.test(returnUrl)) return nothing;
-  return html`<div class="actions"><a part="button" class="primary" href=${returnUrl}>${labels.back}</a></div>`;
+  const kind = actions.length > 0 ? 'secondary' : 'primary';
+  return html`<div class="actions"><a part="button" class=${kind} href=${returnUrl}>${labels.back}</a></div>`;
 }
 
 function transaction({ transactionHash, payment }: Snapshot): TemplateResult | typeof nothing {
@@ -209,6 +211,7 @@ function icon(tone: Screen['tone']): TemplateResult {
   if (tone === 'busy') return html`<span class="spinner" aria-hidden="true"></span>`;
   const path = {
     calm: svg`<path d="M4 7h13a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2H5a2 2 0 0 1-2-2V6a2 2 0 0 1 2-2h10" /><circle cx="15" cy="13" r="1" />`,
+    ended: svg`<path d="M6 12h12" />`,
     good: svg`<path d="M5 12.5l4.5 4.5L19 7.5" />`,
     warn: svg`<path d="M12 7v6" /><path d="M12 17h.01" />`,
     bad: svg`<path d="M7 7l10 10M17 7L7 17" />`,

@@ -11,7 +11,7 @@ export type Action = 'retry' | 'connect' | 'switch' | 'check' | 'pay' | 'proceed
 
 /** A state in words. */
 export type Screen = {
-  tone: 'calm' | 'busy' | 'good' | 'warn' | 'bad';
+  tone: 'calm' | 'busy' | 'ended' | 'good' | 'warn' | 'bad';
   title: string;
   text: string;
   /** The first is the way that most will take. */
@@ -164,12 +164,12 @@ export function screen(snapshot: Snapshot, { rpcUrl = null }: { rpcUrl?: string 
     case 'cancel_requested':
       return busy('The payment is being cancelled', 'If you have paid already, the money goes back to your wallet.');
     case 'cancelled':
-      return calm(
+      return ended(
         'This payment was cancelled',
         'Nothing was taken and nothing can be paid any more. The shop can offer you a new one.',
       );
     case 'expired':
-      return calm('The time to pay is over', 'Nothing was taken. The shop can offer you a new payment.');
+      return ended('The time to pay is over', 'Nothing was taken. The shop can offer you a new payment.');
     case 'failed':
       return {
         tone: 'warn',
@@ -327,7 +327,8 @@ function counted({ steps, step }: Snapshot): string {
 /** Words around the states. */
 export const labels = {
   checkout: 'Checkout',
-  pay: 'To pay',
+  toPay: 'To pay',
+  amount: 'Amount',
   order: 'Order',
   payBefore: 'Pay before',
   stale: 'The connection to the payment service is lost. What was sent goes on; this page keeps trying.',
@@ -338,8 +339,8 @@ export const labels = {
   restart: 'Start again',
   back: 'Back to the shop',
   progress: 'Progress',
-  stages: ['Wallet', 'Approve', 'Pay', 'Confirmed'],
-  held: 'Held in escrow: only this seller can be paid, only you can be refunded.',
+  stages: ['Wallet', 'Approve', 'Pay', 'Confirmation'],
+  held: 'In escrow the money can only go to this seller, or back to you.',
 } as const;
 
 /** What a deposit agrees to, as pairs of a term and its words. */
@@ -350,7 +351,6 @@ export function agreement(snapshot: Snapshot): [string, string][] {
   const time = (seconds: bigint) => moment(new Date(Number(seconds) * 1_000));
   const fee = terms.fee > 0n ? `${amount(snapshot, terms.fee)}, taken from the seller’s share` : 'none';
   return [
-    ['Amount', amount(snapshot)],
     ['Seller', terms.payee],
     ['Held by the contract', deal.diamond],
     ['Paid to the seller by', `you, or the shop’s operator ${shortHex(terms.operator)}`],
@@ -361,7 +361,6 @@ export function agreement(snapshot: Snapshot): [string, string][] {
     ],
     ['Disputes', /^0x0{40}$/.test(terms.arbiter) ? 'no arbiter' : `decided by ${shortHex(terms.arbiter)}`],
     ['Fee', fee],
-    ['Network', `${chainInfo(deal.chainId).name} (${deal.chainId})`],
   ];
 }
 
@@ -381,6 +380,7 @@ function capital(text: string): string {
 }
 
 const calm = (title: string, text: string): Screen => ({ tone: 'calm', title, text, actions: [] });
+const ended = (title: string, text: string): Screen => ({ tone: 'ended', title, text, actions: [] });
 const good = (title: string, text: string): Screen => ({ tone: 'good', title, text, actions: [] });
 const busy = (title: string, text: string, actions: Screen['actions'] = []): Screen => {
   return { tone: 'busy', title, text, actions };

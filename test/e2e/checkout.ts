@@ -11,10 +11,12 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type ServerType, serve } from '@hono/node-server';
 import { Hono } from 'hono';
-import type { Browser, BrowserContext, Locator, Page } from 'playwright-core';
+import type { Browser, BrowserContext, Locator, Page, PageScreenshotOptions } from 'playwright-core';
 import { expect } from 'vitest';
 import type { StateName } from '../../widget/states.ts';
 import { type Json, type Marketplace, openMarketplace } from '../api/marketplace.ts';
+import type { Stack } from '../support/stack.ts';
+import { chainOf, mineBlocks } from '../support/wallet.ts';
 import { launchBrowser } from './browser.ts';
 import type { ScriptedWallet } from './scripted-wallet.ts';
 
@@ -22,6 +24,7 @@ const ROOT = join(import.meta.dirname, '../..');
 const SCREENSHOTS = join(ROOT, 'widget/screenshots');
 const WAIT_MS = 20_000;
 const PICTURE_MARGIN = 24;
+const LEFT_SECONDS = 20;
 
 /** A stage for checkouts: open it once a file. */
 export type Stage = Awaited<ReturnType<typeof openStage>>;
@@ -68,7 +71,7 @@ async function hostPages(apiUrl: string, market: Marketplace) {
     return c.html(`<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Checkout</title>
       <meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
       <style>:root{color-scheme:light dark}body{margin:24px;background:light-dark(#f6f5f2,#101413)}</style></head>
-      <body><main><h1 style="font:600 20px system-ui">A shop</h1>
+      <body><main><h1 style="font:600 20px system-ui;margin:0 0 32px">A shop</h1>
       <script type="module" src="${apiUrl}/widget/v1/dealkeep.js"></script>
       <dealkeep-checkout id="checkout" api="${apiUrl}" payment-id="${id}" rpc-url="${rpc}" theme="${theme}"
         return-url="http://127.0.0.1/shop"></dealkeep-checkout>
@@ -87,12 +90,23 @@ async function hostPages(apiUrl: string, market: Marketplace) {
 }
 
 async function openCheckout(browser: Browser, wallets: ScriptedWallet[], url: string): Promise<CheckoutPage> {
-  const context = await browser.newContext({ viewport: { width: 500, height: 900 }, colorScheme: 'light' });
+  const context = await browser.newContext({ viewport: { width: 440, height: 900 }, colorScheme: 'light' });
   for (const wallet of wallets) await wallet.inject(context);
   const page = await context.newPage();
   const checkout = new CheckoutPage(context, page);
   await page.goto(url);
   return checkout;
+}
+
+/** A deadline that is near for wall clock and chain alike, and what makes the chain pass it. */
+export async function shortly(stack: Stack): Promise<{ expiresAt: string; pass: () => Promise<void> }> {
+  // Each block moves the chain's clock by a second at least, so in a long test run it is ahead of ours.
+  const chainSeconds = Number((await chainOf(stack).getBlock()).timestamp);
+  const seconds = Math.max(chainSeconds, Math.ceil(Date.now() / 1_000)) + LEFT_SECONDS;
+  return {
+    expiresAt: new Date(seconds * 1_000).toISOString(),
+    pass: () => mineBlocks(stack, LEFT_SECONDS + 2),
+  };
 }
 
 /** A page with one checkout. */
@@ -164,18 +178,24 @@ export class CheckoutPage {
     return found;
   }
 
-  /** Keeps a picture of the checkout; present ones stay unless SCREENSHOTS is set, so that a test run changes no file. */
+  /** Keeps a picture of the checkout. */
   async picture(name: string): Promise<void> {
-    const path = join(SCREENSHOTS, `${name}.png`);
-    if (existsSync(path) && !process.env.SCREENSHOTS) return;
-    await mkdir(SCREENSHOTS, { recursive: true });
-    await this.page.emulateMedia({ reducedMotion: 'reduce' });
-    const box = await this.page.locator('dealkeep-checkout').boundingBox();
-    const { width = 0 } = this.page.viewportSize() ?? {};
-    if (!box) throw new Error('There is no checkout to picture.');
-    // The width of the page, so that what sticks out would be seen.
-    const clip = { x: 0, y: box.y - PICTURE_MARGIN, width, height: box.height + 2 * PICTURE_MARGIN };
-    await this.page.screenshot({ path, clip, fullPage: true });
+    await this.#keep(name, async () => {
+      const box = await this.page.locator('dealkeep-checkout').boundingBox();
+      const { width = 0 } = this.page.viewportSize() ?? {};
+      if (!box) throw new Error('There is no checkout to picture.');
+      // The width of the page, so that what sticks out would be seen.
+      const clip = { x: 0, y: box.y - PICTURE_MARGIN, width, height: box.height + 2 * PICTURE_MARGIN };
+      return { clip, fullPage: true };
+    });
+  }
+
+  /** Keeps a picture of the whole page. */
+  async wholePicture(name: string): Promise<void> {
+    // Smaller than life: it is for the README.
+    await this.page.evaluate("document.documentElement.style.zoom = '0.7'");
+    await this.#keep(name, async () => ({ fullPage: true }));
+    await this.page.evaluate("document.documentElement.style.zoom = ''");
   }
 
   /** Changes what the API answers to the widget, before the page sees it. */
@@ -190,5 +210,14 @@ export class CheckoutPage {
 
   async close(): Promise<void> {
     await this.context.close();
+  }
+
+  /** Present pictures stay unless SCREENSHOTS is set, so that a test run changes no file. */
+  async #keep(name: string, options: () => Promise<PageScreenshotOptions>): Promise<void> {
+    const path = join(SCREENSHOTS, `${name}.png`);
+    if (existsSync(path) && !process.env.SCREENSHOTS) return;
+    await mkdir(SCREENSHOTS, { recursive: true });
+    await this.page.emulateMedia({ reducedMotion: 'reduce' });
+    await this.page.screenshot({ ...(await options()), path });
   }
 }

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { type PaymentStatus, statuses } from '../../widget/payment.ts';
 import { type StateName, transitions } from '../../widget/states.ts';
-import { type CheckoutPage, openStage, type Stage } from './checkout.ts';
+import { type CheckoutPage, openStage, type Stage, shortly } from './checkout.ts';
 import { ScriptedWallet } from './scripted-wallet.ts';
 
 const stack = inject('stack');
@@ -121,7 +121,9 @@ test('no wallet, cancelled, expired', async () => {
   await stage.market.post(`/payments/${payment.id}/cancel`);
   await inspect(checkout, 'cancelled', 'cancelled');
   await checkout.close();
-  const short = await stage.open(await payable({ expires_at: new Date(Date.now() + 2_000).toISOString() }));
+  const { expiresAt, pass } = await shortly(stack);
+  const short = await stage.open(await payable({ expires_at: expiresAt }));
+  await pass();
   await inspect(short, 'expired', 'expired');
   await short.close();
 });

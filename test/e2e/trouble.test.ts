@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { usdcAbi } from '../../contracts/abi.ts';
 import type { Json } from '../api/marketplace.ts';
 import { chainOf, strangerAddress } from '../support/wallet.ts';
-import { openStage, type Stage } from './checkout.ts';
+import { openStage, type Stage, shortly } from './checkout.ts';
 import { ScriptedWallet, WalletError } from './scripted-wallet.ts';
 
 const stack = inject('stack');
@@ -49,9 +49,10 @@ describe('the payment', () => {
 
   test('expires while it is looked at: the widget says so', async () => {
     const wallet = await ScriptedWallet.open(stack);
-    const payment = await payable({ expires_at: new Date(Date.now() + 10_000).toISOString() });
-    const checkout = await stage.open(payment, [wallet]);
+    const { expiresAt, pass } = await shortly(stack);
+    const checkout = await stage.open(await payable({ expires_at: expiresAt }), [wallet]);
     await checkout.until('ready');
+    await pass();
     await checkout.until('expired');
     await checkout.says('The time to pay is over');
     await checkout.close();

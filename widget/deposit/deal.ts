@@ -2,7 +2,7 @@
  * Owns the trust in a payment's data: the deal is what its terms hash to, on the chain and diamond that the data names, and
  * everything shown must be in those terms. Any difference is a Mismatch, and nothing gets signed.
  */
-import { type Address, type Hex, isAddressEqual, zeroAddress } from 'viem';
+import { type Address, getAddress, type Hex, isAddressEqual, zeroAddress } from 'viem';
 import { dealId, offerId, type Terms } from '../../contracts/terms.ts';
 import type { TermsJson, WidgetPayment } from '../payment.ts';
 
@@ -44,7 +44,8 @@ export function openDeal(payment: WidgetPayment, expected: Expected, before: Dea
   if (!payment.contract || !json) throw new Mismatch('the call', 'nothing', 'a deposit');
   agree('the call', payment.contract.function_name, 'deposit');
   const terms = termsOf(json);
-  const { network_id: chainId, diamond_address: diamond } = payment;
+  const chainId = payment.network_id;
+  const diamond = getAddress(lower(payment.diamond_address));
   const offer = offerId(terms, chainId, diamond);
 
   agree('the hash of the terms', offer, payment.offer_hash);
@@ -87,7 +88,7 @@ function termsOf(json: TermsJson): Terms {
   const address = (name: keyof Terms): Address => {
     const text = json[name];
     if (typeof text !== 'string' || !isHexAddress(text)) throw new Mismatch(name, text, 'an address');
-    return text;
+    return getAddress(lower(text));
   };
   const outcome = json.defaultOutcome;
   if (outcome !== 0 && outcome !== 1) throw new Mismatch('defaultOutcome', outcome, '0 or 1');

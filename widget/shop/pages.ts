@@ -26,9 +26,9 @@ function layout(settings: ShopSettings, title: string, main: unknown) {
         ${
           testWallet === null
             ? ''
-            : html`<p class="local" role="note">
+            : html`<aside class="local" aria-label="Local mode">
                 <strong>Local mode.</strong> This page brings a test wallet with play money. Real shops never do.
-              </p>`
+              </aside>`
         }
         <header class="top"><a href="/">Ash &amp; Lathe</a><span>a demo shop</span></header>
         <main>${main}</main>

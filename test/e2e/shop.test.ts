@@ -1,0 +1,112 @@
+// The demo shop with its test wallet, as a newcomer uses it.
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { usdcAbi } from '../../contracts/abi.ts';
+import { hardhatAccount, ROLES } from '../../scripts/dev/accounts.ts';
+import { localOnly, type ShopSettings } from '../../widget/shop/settings.ts';
+import { createShop } from '../../widget/shop/shop.ts';
+import { openWallet } from '../support/wallet.ts';
+import { CheckoutPage, listen, openStage, type Stage } from './checkout.ts';
+
+const stack = inject('stack');
+let stage: Stage;
+let settings: ShopSettings;
+let shop: Awaited<ReturnType<typeof listen>>;
+
+beforeAll(async () => {
+  stage = await openStage();
+  const { market, apiUrl } = stage;
+  // The node has unlocked Hardhat's accounts; the test tokens may be minted to anybody.
+  const buyer = hardhatAccount(ROLES.secondBuyer).address;
+  const funder = await openWallet(stack);
+  for (const address of Object.values(stack.tokens)) {
+    const mint = { address, abi: usdcAbi, functionName: 'mint', args: [buyer, 100_000_000n] } as const;
+    await funder.mined(await funder.client.writeContract(mint));
+  }
+  settings = {
+    apiUrl,
+    clientId: market.credentials.client_id,
+    clientSecret: market.credentials.client_secret,
+    nodeId: market.nodeId,
+    networkId: market.networkId,
+    walletId: market.walletId,
+    payee: market.payee,
+    currencies: market.currencies,
+    expected: { chainId: stack.chainId, diamond: stack.diamond, tokens: stack.tokens },
+    testWallet: { rpcUrl: stack.rpcUrl, account: buyer },
+  };
+  shop = await listen(createShop(settings));
+});
+afterAll(async () => {
+  await shop.close();
+  await stage.close();
+});
+
+async function visit(url = shop.url): Promise<CheckoutPage> {
+  const context = await stage.browser.newContext({ viewport: { width: 860, height: 640 } });
+  const visitor = new CheckoutPage(context, await context.newPage());
+  await visitor.page.goto(url);
+  return visitor;
+}
+
+/** Buys a product up to the funded payment, and answers the visitor's page. */
+async function buy(product: string): Promise<CheckoutPage> {
+  const visitor = await visit();
+  await visitor.press(`Buy ${product}`);
+  await visitor.until('ready');
+  await visitor.press('Test wallet (play money)');
+  await visitor.press('Connect');
+  await visitor.until('review');
+  await visitor.press(/^Pay/);
+  for (let signed = 0; signed < 2; signed += 1) await visitor.press('Sign and send');
+  await visitor.until('funded');
+  return visitor;
+}
+
+describe('the demo shop', () => {
+  test('sells for USDC: paid with the test wallet, released at the desk, with its timeline', async () => {
+    const visitor = await buy('Walnut desk lamp');
+    await visitor.wholePicture('shop-order');
+    expect(await visitor.violations()).toEqual([]);
+    await visitor.press('Release to the seller');
+    await visitor.until('released');
+    const timeline = visitor.page.locator('#timeline');
+    await expect.poll(() => timeline.textContent()).toMatch(/released.*funded.*awaiting deposit/s);
+    expect(await visitor.page.getByRole('button', { name: 'Cancel and refund' }).isDisabled()).toBe(true);
+    await visitor.close();
+  });
+
+  test('sells for USDT: cancelled at the desk, refunded', async () => {
+    const visitor = await buy('Two stoneware bowls');
+    await visitor.press('Cancel and refund');
+    await visitor.until('refunded');
+    await visitor.close();
+  });
+
+  test('lists its products, and says that it is in local mode', async () => {
+    const visitor = await visit();
+    await visitor.page.getByText('Local mode.').waitFor();
+    await visitor.wholePicture('shop');
+    expect(await visitor.violations()).toEqual([]);
+    await visitor.close();
+  });
+
+  test('has no test wallet outside local mode, and refuses one off the local chain', async () => {
+    const real = await listen(createShop({ ...settings, testWallet: null }));
+    for (const path of ['/test-wallet.js', '/test-wallet/rpc']) {
+      expect((await fetch(`${real.url}${path}`, { method: path.endsWith('rpc') ? 'POST' : 'GET' })).status).toBe(404);
+    }
+    const visitor = await visit(real.url);
+    await visitor.press('Buy Walnut desk lamp');
+    await visitor.says('No wallet found in this browser');
+    await visitor.close();
+    await real.close();
+    expect(() => localOnly(1, {})).toThrow('A test wallet exists on chain 31337 only.');
+  });
+
+  test('unknown orders and products: 404', async () => {
+    expect((await fetch(`${shop.url}/orders/${crypto.randomUUID()}`)).status).toBe(404);
+    expect((await fetch(`${shop.url}/orders/none`)).status).toBe(404);
+    const body = new URLSearchParams({ sku: 'none' });
+    expect((await fetch(`${shop.url}/orders`, { method: 'POST', body })).status).toBe(404);
+  });
+});

@@ -1,0 +1,166 @@
+// What the widget believes of a payment's data: nothing that does not hash to the offer, nothing the page knows better.
+import { type Address, toFunctionSelector, zeroAddress } from 'viem';
+import { toFunctionSignature } from 'viem/utils';
+import { describe, expect, test } from 'vitest';
+import { escrowAbi } from '../../contracts/abi.ts';
+import { dealId, offerId, type Terms } from '../../contracts/terms.ts';
+import { agreeOnId, dealIdFor, Mismatch, openDeal } from '../../widget/deposit/deal.ts';
+import { depositCall } from '../../widget/deposit/escrow.ts';
+import { contractErrors, problemOf } from '../../widget/deposit/problem.ts';
+import type { WidgetPayment } from '../../widget/payment.ts';
+
+const address = (digit: string): Address => `0x${digit.repeat(40)}`;
+const terms: Terms = {
+  ref: (7n << 192n) | 5n,
+  operator: address('1'),
+  payee: address('2'),
+  payer: zeroAddress,
+  token: address('3'),
+  amount: 25_500_000n,
+  fee: 255_000n,
+  feeRecipient: address('4'),
+  arbiter: zeroAddress,
+  depositDeadline: 2_000_000_000n,
+  settlementDeadline: 2_000_010_000n,
+  resolutionDeadline: 2_000_020_000n,
+  defaultOutcome: 0,
+};
+const diamond = address('9');
+
+function paymentOf(changed: Partial<Terms> = {}, fields: Partial<WidgetPayment> = {}): WidgetPayment {
+  const json = Object.fromEntries(
+    Object.entries({ ...terms, ...changed }).map(([name, value]) => [
+      name,
+      typeof value === 'bigint' ? `${value}` : value,
+    ]),
+  );
+  return {
+    external_id: 'order-1',
+    network_id: 31337,
+    price_units: '25500000',
+    price_decimals: 6,
+    payment_address: terms.payee,
+    diamond_address: diamond,
+    currency: 'USDC',
+    token_address: terms.token,
+    status: 'awaiting_deposit',
+    transaction_hash: null,
+    expires_at: '2033-05-18T03:33:20Z',
+    offer_hash: offerId(terms, 31337, diamond),
+    deal_hash: null,
+    confirmations: 1,
+    contract: { function_name: 'deposit', arguments: [json] },
+    ...fields,
+  };
+}
+
+describe('openDeal', () => {
+  test('takes data that agrees with itself', () => {
+    expect(openDeal(paymentOf(), {}, null)).toEqual({
+      terms,
+      offer: offerId(terms, 31337, diamond),
+      chainId: 31337,
+      diamond,
+    });
+  });
+
+  const other: Record<keyof Terms, bigint | Address | number> = {
+    ref: 1n,
+    operator: address('a'),
+    payee: address('a'),
+    payer: address('a'),
+    token: address('a'),
+    amount: 1n,
+    fee: 1n,
+    feeRecipient: address('a'),
+    arbiter: address('a'),
+    depositDeadline: 1n,
+    settlementDeadline: 1n,
+    resolutionDeadline: 1n,
+    defaultOutcome: 1,
+  };
+  test.each(Object.entries(other))('refuses terms with another %s', (field, value) => {
+    expect(() => openDeal(paymentOf({ [field]: value }), {}, null)).toThrow(Mismatch);
+  });
+
+  test('refuses terms that name a payer, even when their hash is given', () => {
+    const named = { ...terms, payer: address('a') };
+    const payment = paymentOf(named, { offer_hash: dealId(named, 31337, diamond) });
+    expect(() => openDeal(payment, {}, null)).toThrow(Mismatch);
+  });
+
+  test.each([
+    ['network_id', 1],
+    ['diamond_address', address('a')],
+    ['price_units', '1'],
+    ['payment_address', address('a')],
+    ['token_address', address('a')],
+    ['offer_hash', null],
+    ['contract', { function_name: 'approve', arguments: paymentOf().contract?.arguments }],
+    ['contract', { function_name: 'deposit', arguments: [] }],
+  ])('refuses data with another %s', (field, value) => {
+    expect(() => openDeal(paymentOf({}, { [field]: value }), {}, null)).toThrow(Mismatch);
+  });
+
+  test('refuses what the page does not expect, and takes it in any capitals', () => {
+    const right = { chainId: 31337, diamond, token: terms.token, payee: terms.payee, amountUnits: '25500000' };
+    expect(() => openDeal(paymentOf(), right, null)).not.toThrow();
+    const wrong = { chainId: 1, diamond: address('a'), token: address('a'), payee: address('a'), amountUnits: 1n };
+    for (const [field, value] of Object.entries(wrong)) {
+      expect(() => openDeal(paymentOf(), { ...right, [field]: value }, null), field).toThrow(Mismatch);
+    }
+  });
+
+  test('refuses another offer than was read before', () => {
+    const before = openDeal(paymentOf(), {}, null);
+    const changed = { ...terms, ref: 1n };
+    const payment = paymentOf(changed, { offer_hash: offerId(changed, 31337, diamond) });
+    expect(() => openDeal(payment, {}, before)).toThrow(Mismatch);
+  });
+
+  test("the depositor becomes the payer in the deal's id", () => {
+    const deal = openDeal(paymentOf(), {}, null);
+    const id = dealId({ ...terms, payer: address('a') }, 31337, diamond);
+    expect(dealIdFor(deal, address('a'))).toBe(id);
+    expect(() => agreeOnId(deal, address('b'), id)).toThrow(Mismatch);
+  });
+});
+
+describe('the pinned calls', () => {
+  const signatures = (type: 'function' | 'error') =>
+    escrowAbi.flatMap((entry) =>
+      entry.type === type
+        ? [toFunctionSignature({ ...entry, type: 'function', outputs: [], stateMutability: 'view' })]
+        : [],
+    );
+
+  test("deposit is the diamond's", () => {
+    const { data } = depositCall(openDeal(paymentOf(), {}, null));
+    const selectors = signatures('function')
+      .filter((text) => text.startsWith('deposit('))
+      .map(toFunctionSelector);
+    expect(selectors).toEqual([data.slice(0, 10)]);
+  });
+
+  test("each error that has words is one of the diamond's", () => {
+    expect(signatures('error')).toEqual(expect.arrayContaining(Object.keys(contractErrors)));
+  });
+});
+
+describe('problemOf', () => {
+  const closed = `${toFunctionSelector('OfferClosed(bytes32)')}${'00'.repeat(32)}`;
+  test.each([
+    ['a refusal', { code: 4001 }, 'rejected'],
+    ['a refusal that wagmi wrapped', { code: 4001, cause: { code: 4001 } }, 'rejected'],
+    ['a failure that wagmi wrapped into a refusal', { code: 4001, cause: { code: -32602 } }, 'wallet_failed'],
+    ['an open question', { code: -32002 }, 'wallet_busy'],
+    ['an unknown chain', { code: 4902 }, 'unknown_chain'],
+    ['a revert as Hardhat tells it', { code: 3, data: closed }, 'offer_closed'],
+    ['a revert as wallets tell it', { code: -32603, data: { code: 3, data: closed } }, 'offer_closed'],
+    ['a revert of another contract', { code: 3, data: '0x12345678' }, 'reverted'],
+    ['a revert in words alone', { code: -32000, message: 'execution reverted' }, 'reverted'],
+    ['no error at all', undefined, 'wallet_failed'],
+  ])('%s', (_, error, code) => {
+    expect(problemOf(error).code).toBe(code);
+  });
+});

@@ -1,0 +1,35 @@
+// What a buyer's phone has to load, against the budget of shared numbers: everything through the deposit in 60 KiB.
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { beforeAll, describe, expect, test } from 'vitest';
+
+const ROOT = join(import.meta.dirname, '../..');
+const DEPOSIT_KIB = 60;
+const SHELL_KIB = 16.5;
+let files: Record<string, { bytes: number; gzipBytes: number; integrity: string }>;
+
+beforeAll(async () => {
+  await promisify(execFile)(process.execPath, ['scripts/build-widget.ts', '--if-stale'], { cwd: ROOT });
+  files = JSON.parse(await readFile(join(ROOT, 'widget/dist/build.json'), 'utf8')).files;
+});
+
+const kib = (names: string[]) => names.reduce((sum, name) => sum + (files[name]?.gzipBytes ?? Number.NaN), 0) / 1024;
+
+describe('the built widget', () => {
+  test('as ES module: small shell, everything within the budget', () => {
+    const names = Object.keys(files).filter((name) => name !== 'dealkeep.script.js');
+    expect(kib(['dealkeep.js'])).toBeLessThan(SHELL_KIB);
+    expect(kib(names)).toBeLessThan(DEPOSIT_KIB);
+  });
+
+  test('as one script: everything within the budget', () => {
+    expect(kib(['dealkeep.script.js'])).toBeLessThan(DEPOSIT_KIB);
+  });
+
+  test('has types, and an integrity hash for each file', async () => {
+    expect(await readFile(join(ROOT, 'widget/dist/types/widget/index.d.ts'), 'utf8')).toContain('DealkeepCheckout');
+    for (const { integrity } of Object.values(files)) expect(integrity).toMatch(/^sha384-[\w+/]{64}$/);
+  });
+});
