@@ -11,6 +11,7 @@ type Flags = {
   hardhatPort: number;
   postgresPort: number;
   indexerPort: number;
+  shopPort: number;
   databaseUrl?: string;
   rpcUrl?: string;
   json: boolean;
@@ -22,7 +23,7 @@ is used as it stands and kept. Off chain 31337 set DEPLOYER_KEY and OPERATOR_KEY
 
 Examples:
   npm start
-  npm start -- --data .data/second --port 4001 --hardhat-port 8546 --postgres-port 54330 --indexer-port 42070
+  npm start -- --data .data/second --port 4001 --hardhat-port 8546 --postgres-port 54330 --indexer-port 42070 --shop-port 4101
   npm start -- --database-url postgres://me:secret@127.0.0.1/dealkeep --rpc-url http://127.0.0.1:8545
   node scripts/dev.ts --json > stack.json`;
 
@@ -88,13 +89,14 @@ async function run(flags: Flags): Promise<void> {
 await new Command()
   .name('npm start --')
   .description(
-    'Starts PostgreSQL, a Hardhat node with the diamond and test tokens, the indexer, the API and the worker.',
+    'Starts PostgreSQL, a Hardhat node with the diamond and test tokens, the indexer, the API, the worker and a demo shop.',
   )
   .option('--data <dir>', 'folder for data, logs and stack.json', '.data')
   .option('--port <port>', 'of the API', port, 4000)
   .option('--hardhat-port <port>', 'of the local chain', port, 8545)
   .option('--postgres-port <port>', 'of the embedded PostgreSQL', port, 54329)
   .option('--indexer-port <port>', 'of the indexer', port, 42069)
+  .option('--shop-port <port>', 'of the demo shop', port, 4100)
   .option('--database-url <url>', 'use this PostgreSQL database and keep it', url('postgres:', 'postgresql:'))
   .option('--rpc-url <url>', 'use this chain and keep it', url('http:', 'https:'))
   .option(

@@ -36,6 +36,7 @@ export function farewell(stack: StackFile, dataDir: string): string {
     '',
     `  API          ${stack.api_url}/api/v1`,
     `  reference    ${stack.docs_url}`,
+    `  demo shop    ${stack.shop_url}`,
     `  chain        ${stack.rpc_url} (chain id ${stack.eip155_id})`,
     `  diamond      ${stack.diamond}`,
     ...tokens,

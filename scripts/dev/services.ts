@@ -1,4 +1,4 @@
-/** The API and the worker as child processes, told by their environment where everything is. */
+/** The API, the worker and the demo shop as child processes, told where everything is; and the widget's build. */
 import { join } from 'node:path';
 import { freePort, waitUntil } from './ports.ts';
 import { type RunningProcess, readyOrDead, startProcess } from './processes.ts';
@@ -59,4 +59,37 @@ export async function startWorker(
   const child = startService('worker', options, { OPERATOR_KEYS: options.operatorKeys.join(',') });
   const isReady = async () => child.tail(200).includes('worker started');
   return await startedOr(child, waitUntil('The worker', isReady), { process: child });
+}
+
+/** Builds the checkout widget unless its sources are those of the last build. @throws Error with the builder's words */
+export async function buildWidget(logPath: string): Promise<void> {
+  const args = ['scripts/build-widget.ts', '--if-stale'];
+  const build = startProcess({ name: 'Widget build', command: process.execPath, args, cwd: ROOT, logPath });
+  const exit = await build.exited;
+  if (exit.code !== 0) throw new Error(`The widget cannot be built:\n${build.tail(30)}`);
+}
+
+/** Starts the demo shop beside the stack that `stackFile` describes; a test wallet for its page on local chains only. */
+export async function startShop(options: {
+  stackFile: string;
+  port: number;
+  testWallet: boolean;
+  logPath: string;
+}): Promise<{ url: string; process: RunningProcess }> {
+  const { stackFile, port, testWallet, logPath } = options;
+  const args = ['widget/shop/server.ts', '--stack', stackFile, '--port', String(port)];
+  const child = startProcess({
+    name: 'Demo shop',
+    command: process.execPath,
+    args: testWallet ? [...args, '--test-wallet'] : args,
+    cwd: ROOT,
+    logPath,
+  });
+  const url = `http://127.0.0.1:${port}`;
+  const isReady = () =>
+    fetch(url).then(
+      (response) => response.status === 200,
+      () => false,
+    );
+  return await startedOr(child, waitUntil('The demo shop', isReady), { url, process: child });
 }

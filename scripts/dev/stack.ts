@@ -2,7 +2,7 @@
 import { rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { connect, migrate } from '../../api/core/db.ts';
-import { compileContracts, startChain } from './hardhat.ts';
+import { compileContracts, HARDHAT_CHAIN_ID, startChain } from './hardhat.ts';
 import { startIndexer } from './ponder.ts';
 import { requireFreePort } from './ports.ts';
 import { startPostgres } from './postgres.ts';
@@ -11,8 +11,8 @@ import { Problem } from './problem.ts';
 import { describeExit, type RunningProcess, stopEverything } from './processes.ts';
 import type { Progress } from './progress.ts';
 import { type SeedPolicy, seed } from './seed.ts';
-import { startApi, startWorker } from './services.ts';
-import { findStackFile, removeStackFile, type StackFile, writeStackFile } from './stackfile.ts';
+import { buildWidget, startApi, startShop, startWorker } from './services.ts';
+import { findStackFile, removeStackFile, type StackFile, stackFilePath, writeStackFile } from './stackfile.ts';
 import {
   castFor,
   findOrDeploy,
@@ -30,6 +30,7 @@ export type StackOptions = {
   hardhatPort: number;
   postgresPort: number;
   indexerPort: number;
+  shopPort: number;
   /** Use and keep this database instead of a fresh one. */
   databaseUrl?: string;
   /** Use and keep this chain instead of a fresh one. */
@@ -76,7 +77,7 @@ export class Stack {
     const [databaseUrl, rpcUrl] = await Promise.all([
       givenDatabase ?? this.#startDatabase(),
       givenChain ?? this.#startChain(),
-      this.#compile(),
+      this.#build(),
     ]);
     if (givenDatabase !== undefined) {
       await requireDatabase(givenDatabase, { withNewChain: givenChain === undefined });
@@ -112,7 +113,7 @@ export class Stack {
     await keepSecrets(this.#dataDir, { masterSecret: secret, credentials: { clientId, clientSecret } });
     this.#progress.step('Marketplace with deal policy, network, currencies, wallet and integration seeded');
 
-    const { port, indexerPort } = this.#options;
+    const { port, indexerPort, shopPort } = this.#options;
     const log = (name: string) => this.#log(name);
     const [indexer, api] = await Promise.all([
       this.#add(
@@ -140,6 +141,7 @@ export class Stack {
       started_at: new Date().toISOString(),
       api_url: api.url,
       docs_url: `${api.url}/docs`,
+      shop_url: `http://127.0.0.1:${shopPort}`,
       openapi_url: `${api.url}/api/v1/openapi.json`,
       indexer_url: indexer.url,
       rpc_url: rpcUrl,
@@ -161,6 +163,16 @@ export class Stack {
       buyers: cast.buyers.map(({ address, privateKey }) => ({ address, private_key: privateKey })),
     };
     await writeStackFile(this.#dataDir, stack);
+    await this.#add(
+      'Demo shop',
+      startShop({
+        stackFile: stackFilePath(this.#dataDir),
+        port: shopPort,
+        testWallet: eip155Id === HARDHAT_CHAIN_ID,
+        logPath: log('shop'),
+      }),
+      ({ url }) => `sells at ${url}`,
+    );
     return stack;
   }
 
@@ -189,9 +201,10 @@ export class Stack {
         `A stack runs in ${this.#dataDir} already (process ${running.process_id}): stop it with Ctrl-C or \`kill ${running.process_id}\`, or choose another folder with --data DIR.`,
       );
     }
-    const { port, indexerPort, hardhatPort, postgresPort, rpcUrl, databaseUrl } = this.#options;
+    const { port, shopPort, indexerPort, hardhatPort, postgresPort, rpcUrl, databaseUrl } = this.#options;
     const needed = [
       [port, '--port', 'API'],
+      [shopPort, '--shop-port', 'demo shop'],
       [indexerPort, '--indexer-port', 'indexer'],
       ...(rpcUrl === undefined ? [[hardhatPort, '--hardhat-port', 'chain'] as const] : []),
       ...(databaseUrl === undefined ? [[postgresPort, '--postgres-port', 'PostgreSQL'] as const] : []),
@@ -208,9 +221,12 @@ export class Stack {
     if (this.#options.rpcUrl === undefined) await rm(join(this.#dataDir, 'addresses.json'), { force: true });
   }
 
-  async #compile(): Promise<void> {
+  /** One after the other: two compilers at once take longer on two cores. */
+  async #build(): Promise<void> {
     await compileContracts(this.#log('compile'));
     this.#progress.step('Contracts compiled');
+    await buildWidget(this.#log('widget'));
+    this.#progress.step('Checkout widget built');
   }
 
   async #startDatabase(): Promise<string> {

@@ -11,6 +11,8 @@ export type StackFile = {
   started_at: string;
   api_url: string;
   docs_url: string;
+  /** The demo shop. */
+  shop_url: string;
   openapi_url: string;
   indexer_url: string;
   rpc_url: string;
@@ -33,13 +35,14 @@ export type StackFile = {
   buyers: { address: Address; private_key: Hex }[];
 };
 
-function pathIn(dataDir: string): string {
+/** Where a stack with this data folder keeps its file. */
+export function stackFilePath(dataDir: string): string {
   return join(dataDir, 'stack.json');
 }
 
 /** Writes it at once, readable by the owner alone; answers its path. */
 export async function writeStackFile(dataDir: string, stack: StackFile): Promise<string> {
-  const path = pathIn(dataDir);
+  const path = stackFilePath(dataDir);
   const temporary = `${path}.${process.pid}`;
   await writeFile(temporary, `${JSON.stringify(stack, null, 2)}\n`, { mode: 0o600 });
   await rename(temporary, path);
@@ -50,7 +53,7 @@ export async function writeStackFile(dataDir: string, stack: StackFile): Promise
 export async function removeStackFile(dataDir: string): Promise<void> {
   const stack = findStackFile(dataDir);
   if (stack !== undefined && stack.process_id !== process.pid) return;
-  await rm(pathIn(dataDir), { force: true });
+  await rm(stackFilePath(dataDir), { force: true });
 }
 
 /** The stack that runs in `dataDir`. @throws Problem when none does */
@@ -64,7 +67,7 @@ export function readStackFile(dataDir: string): StackFile {
 /** The stack that runs in `dataDir`, or undefined; what a killed one left behind does not count. */
 export function findStackFile(dataDir: string): StackFile | undefined {
   try {
-    const stack: StackFile = JSON.parse(readFileSync(pathIn(dataDir), 'utf8'));
+    const stack: StackFile = JSON.parse(readFileSync(stackFilePath(dataDir), 'utf8'));
     process.kill(stack.process_id, 0);
     return stack;
   } catch {

@@ -179,7 +179,10 @@ describe('a deposit with other terms', () => {
     // Under a number that no payment has, a deal belongs to no node either.
     const of = field === 'number' ? { nodeId: null, paymentId: null } : { nodeId: shop.nodeId, paymentId: payment.id };
     await expect
-      .poll(async () => await shop.sql`select * from stray_deal where deal_id = ${id}`, { timeout: 20_000 })
+      .poll(
+        async () => await shop.sql`select * from stray_deal where network_id = ${shop.networkId} and deal_id = ${id}`,
+        { timeout: 20_000 },
+      )
       .toMatchObject([{ kind: 'unmatched', ...of }]);
     expect((await shop.get(`/payments/${payment.id}`)).json).toMatchObject({
       status: 'awaiting_deposit',
