@@ -8,6 +8,7 @@ import { cors } from 'hono/cors';
 import { secureHeaders } from 'hono/secure-headers';
 import { createRouter, limitBody, renderError, renderNotFound, requestId, type Services } from './http.ts';
 import { paymentsSurface } from './payments/index.ts';
+import { documentScopes } from './scopes.ts';
 
 const swaggerFolder = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
 const widgetFolder = fileURLToPath(new URL('../widget/dist', import.meta.url));
@@ -44,6 +45,7 @@ export function createApp(services: Services) {
 
   const payments = paymentsSurface(services);
   app.route('/api/v1', payments);
+  documentScopes(app.openAPIRegistry);
   app.get('/api/v1/openapi.json', (c) =>
     c.json(
       app.getOpenAPI31Document({

@@ -1,19 +1,31 @@
 // Owns what every surface shares over HTTP: bodies parsed without losing a digit, bearer tokens, request ids, and errors
 // rendered as RFC 9457 problem documents. Refuses to know any resource.
+import type { BlockList } from 'node:net';
 import { OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context, MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { HTTPException } from 'hono/http-exception';
 import type { Logger } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
+import { addressList, clientAddress, includesAddress } from './address.ts';
 import type { Tokens } from './core/auth.ts';
 import type { Sql } from './core/db.ts';
 import { CoreError, type ErrorCode, errorTable, type FieldFault, FieldFaults } from './core/errors.ts';
 import { findIntegration, type Integration } from './core/platform.ts';
+import { hasScope } from './core/scopes.ts';
 import type { Vault } from './core/vault.ts';
+import { scopeOfOperation } from './scopes.ts';
 
 /** What the API runs on. */
-export type Services = { sql: Sql; tokens: Tokens; vault: Vault; log: Logger; publicUrl: string };
+export type Services = {
+  sql: Sql;
+  tokens: Tokens;
+  vault: Vault;
+  log: Logger;
+  publicUrl: string;
+  /** Proxies whose X-Forwarded-For is believed; left out: none. */
+  trustedProxies?: BlockList;
+};
 
 /** Set by the middleware below; `integration` only behind {@link requireIntegration}. */
 export type Env = { Variables: { requestId: string; integration: Integration } };
@@ -110,13 +122,35 @@ export function wholeNumber(minimum: number, maximum: number) {
     .openapi({ type: 'integer', minimum, maximum });
 }
 
-/** Requires an integration's bearer token; see `integration` in {@link Env}. */
-export function requireIntegration({ sql, tokens }: Services): MiddlewareHandler<Env> {
+/**
+ * Requires an integration's bearer token with the operation's scope; see `integration` in {@link Env}, whose scopes are those
+ * that both the token and the integration have.
+ */
+export function requireIntegration(services: Services): MiddlewareHandler<Env> {
+  const { sql, tokens } = services;
   return async (c, next) => {
-    const id = await tokens.verifyIntegrationToken(bearerOf(c));
-    c.set('integration', await findIntegration(sql, id));
+    const claims = await tokens.verifyIntegrationToken(bearerOf(c));
+    const integration = await findIntegration(sql, claims.integrationId);
+    requireAllowedAddress(c, services, integration);
+    const scopes = claims.scopes?.filter((scope) => hasScope(integration.scopes, scope)) ?? integration.scopes;
+    const needed = scopeOfOperation(c);
+    if (!hasScope(scopes, needed)) throw new CoreError('forbidden', `The token lacks the scope ${needed}.`);
+    c.set('integration', { ...integration, scopes });
     await next();
   };
+}
+
+/** @throws forbidden when the integration may not call from where the request comes. */
+export function requireAllowedAddress(
+  c: Context,
+  { trustedProxies }: Services,
+  { allowedIps }: Pick<Integration, 'allowedIps'>,
+): void {
+  if (allowedIps.length === 0) return;
+  const address = clientAddress(c, trustedProxies);
+  if (address === null || !includesAddress(addressList(allowedIps), address)) {
+    throw new CoreError('forbidden', 'The integration may not call from this address.');
+  }
 }
 
 /** The bearer token of a request. @throws unauthenticated */

@@ -28,7 +28,7 @@ export type Restore<Body extends Json> = (sql: Sql | Transaction, body: Body) =>
 const KEY = /^[\x21-\x7e]{1,255}$/;
 
 /** Fields of answers that hold secrets. */
-const SECRETS = ['access_token'];
+const SECRETS = ['access_token', 'client_secret'];
 
 /**
  * Answers with `status` and what `handle` returns, once for each Idempotency-Key of an integration and route; without the

@@ -2,6 +2,7 @@
 import { serve } from '@hono/node-server';
 import { pino } from 'pino';
 import { isHex } from 'viem';
+import { addressList } from './address.ts';
 import { createApp } from './app.ts';
 import { Tokens } from './core/auth.ts';
 import { connect } from './core/db.ts';
@@ -15,9 +16,11 @@ Environment:
   DATABASE_URL     PostgreSQL, migrated (npm run migrate)
   DEALKEEP_SECRET  32 bytes as hex; every token and the key of personal data are derived from it
   DEALKEEP_OLD_SECRETS
-                   api, reseal: further secrets that personal data may be sealed under, comma-separated. To rotate, give
-                   the new one here to every process first; then swap the two, run reseal, and drop the old one
+                   api, reseal: further secrets that tokens may be signed and personal data sealed under, comma-separated.
+                   To rotate, give the new one here to every process first; then swap the two and run reseal. Dropping the
+                   old one ends the access tokens that it signed
   HOST, PORT       where the api listens (default 127.0.0.1:4000)
+  TRUSTED_PROXIES  api: addresses and CIDR ranges of proxies whose X-Forwarded-For counts, comma-separated (default none)
   PUBLIC_URL       how clients reach the api (default http://HOST:PORT)
   OPERATOR_KEYS    worker: private keys of the networks' operators, 0x…, comma-separated
   LOG_LEVEL        default info
@@ -37,9 +40,12 @@ function operatorKeys(): `0x${string}`[] {
   process.exit(2);
 }
 
+function listed(name: string): string[] {
+  return (process.env[name] ?? '').split(',').filter((entry) => entry !== '');
+}
+
 function openVault(): Vault {
-  const older = (process.env.DEALKEEP_OLD_SECRETS ?? '').split(',').filter((secret) => secret !== '');
-  return new Vault(required('DEALKEEP_SECRET'), older);
+  return new Vault(required('DEALKEEP_SECRET'), listed('DEALKEEP_OLD_SECRETS'));
 }
 
 const role = process.argv[2];
@@ -49,10 +55,10 @@ async function startApi(): Promise<() => Promise<void>> {
   const hostname = process.env.HOST ?? '127.0.0.1';
   const port = Number(process.env.PORT ?? 4000);
   const publicUrl = process.env.PUBLIC_URL ?? `http://${hostname}:${port}`;
-  const tokens = new Tokens(required('DEALKEEP_SECRET'));
+  const tokens = new Tokens(required('DEALKEEP_SECRET'), listed('DEALKEEP_OLD_SECRETS'));
   const vault = openVault();
   const sql = connect(required('DATABASE_URL'), { maxConnections: 16 });
-  const app = createApp({ sql, tokens, vault, log, publicUrl });
+  const app = createApp({ sql, tokens, vault, log, publicUrl, trustedProxies: addressList(listed('TRUSTED_PROXIES')) });
   const server = serve({ fetch: app.fetch, hostname, port }, () => log.info({ publicUrl }, 'api listening'));
   server.on('error', (err) => {
     log.fatal({ err }, 'the api cannot listen');

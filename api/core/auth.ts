@@ -1,8 +1,16 @@
-// Owns tokens and secrets. Every key is derived from the one master secret, so nothing here is stored: integration tokens
-// are EdDSA JWTs, access tokens are HS256 JWTs for one payment's widget, each with an audience that the other lacks.
-import { createHash, createPrivateKey, createPublicKey, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto';
-import { jwtVerify, SignJWT } from 'jose';
+// Owns tokens and secrets. Every key is derived from a master secret, so nothing here is stored: integration tokens are
+// EdDSA JWTs, access tokens are HS256 JWTs for one payment's widget, each with an audience that the other lacks.
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  type KeyObject,
+  randomBytes,
+  timingSafeEqual,
+} from 'node:crypto';
+import { errors, type JWTPayload, type JWTVerifyOptions, jwtVerify, SignJWT } from 'jose';
 import { CoreError } from './errors.ts';
+import { derivationOf } from './secret.ts';
 
 const ISSUER = 'dealkeep';
 const API_AUDIENCE = 'dealkeep:api';
@@ -22,58 +30,82 @@ export type AccessClaims = {
   lastDeadline: bigint;
 };
 
+/** What an integration's token says; `scopes` null: it is not narrowed down. */
+export type IntegrationClaims = { integrationId: string; scopes: string[] | null };
+
+/** A public key as RFC 8037 writes it. */
+export type PublicJwk = { kty: 'OKP'; crv: 'Ed25519'; x: string; kid: string; alg: 'EdDSA'; use: 'sig' };
+
 // RFC 8410: the fixed PKCS #8 prefix of an Ed25519 private key, before its 32-byte seed.
 const ED25519_PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
 
-/** Signs and verifies tokens under keys derived from `masterSecret`. */
-export class Tokens {
-  readonly #signingKey;
-  readonly #verifyingKey;
-  readonly #accessKey: Uint8Array;
-  readonly #keyId: string;
+type Keys = ReturnType<typeof deriveKeys>;
 
-  /** @param masterSecret 32 bytes as hex; @throws invalid_request when it is anything else. */
-  constructor(masterSecret: string) {
-    if (!/^(0x)?[0-9a-f]{64}$/i.test(masterSecret)) {
-      throw new CoreError('invalid_request', 'The master secret must be 32 bytes as hex.');
-    }
-    const secret = Buffer.from(masterSecret.replace(/^0x/, ''), 'hex');
-    const derive = (purpose: string) => Buffer.from(hkdfSync('sha256', secret, '', purpose, 32));
-    this.#signingKey = createPrivateKey({
-      key: Buffer.concat([ED25519_PKCS8_PREFIX, derive('integration-token')]),
-      format: 'der',
-      type: 'pkcs8',
-    });
-    this.#verifyingKey = createPublicKey(this.#signingKey);
-    this.#keyId = createHash('sha256')
-      .update(this.#verifyingKey.export({ format: 'der', type: 'spki' }))
-      .digest('hex')
-      .slice(0, 16);
-    this.#accessKey = derive('access-token');
+function deriveKeys(masterSecret: string) {
+  const derive = derivationOf(masterSecret);
+  const signing = createPrivateKey({
+    key: Buffer.concat([ED25519_PKCS8_PREFIX, derive('integration-token', 32)]),
+    format: 'der',
+    type: 'pkcs8',
+  });
+  const verifying = createPublicKey(signing);
+  const id = createHash('sha256')
+    .update(verifying.export({ format: 'der', type: 'spki' }))
+    .digest('hex')
+    .slice(0, 16);
+  return { id, signing, verifying, access: derive('access-token', 32), derive };
+}
+
+/** Signs under keys of the current master secret; verifies what keys of any of the given ones signed. */
+export class Tokens {
+  readonly #current: Keys;
+  readonly #all: readonly Keys[];
+
+  /** @param currentSecret 32 bytes as hex, like each of `otherSecrets`; @throws invalid_request when one is anything else. */
+  constructor(currentSecret: string, otherSecrets: readonly string[] = []) {
+    this.#current = deriveKeys(currentSecret);
+    this.#all = [this.#current, ...otherSecrets.map(deriveKeys)];
   }
 
-  /** A bearer token for one integration, valid for {@link INTEGRATION_TOKEN_SECONDS}. */
-  async issueIntegrationToken(integrationId: string): Promise<string> {
-    return await new SignJWT()
-      .setProtectedHeader({ alg: 'EdDSA', kid: this.#keyId })
+  /** The public keys that integration tokens may be signed under, the current one first. */
+  get publicKeys(): PublicJwk[] {
+    return this.#all.map(({ id, verifying }) => ({
+      kty: 'OKP',
+      crv: 'Ed25519',
+      x: verifying.export({ format: 'jwk' }).x ?? '',
+      kid: id,
+      alg: 'EdDSA',
+      use: 'sig',
+    }));
+  }
+
+  /** A bearer token for one integration, valid for {@link INTEGRATION_TOKEN_SECONDS}; `scopes` null: not narrowed down. */
+  async issueIntegrationToken(integrationId: string, scopes: readonly string[] | null = null): Promise<string> {
+    return await new SignJWT(scopes === null ? {} : { scope: scopes.join(' ') })
+      .setProtectedHeader({ alg: 'EdDSA', kid: this.#current.id })
       .setIssuer(ISSUER)
       .setAudience(API_AUDIENCE)
       .setSubject(integrationId)
       .setIssuedAt()
       .setExpirationTime(`${INTEGRATION_TOKEN_SECONDS}s`)
-      .sign(this.#signingKey);
+      .sign(this.#current.signing);
   }
 
-  /** The integration's id. @throws unauthenticated when the token is not a valid integration token. */
-  async verifyIntegrationToken(token: string): Promise<string> {
-    return await subjectOf(
-      jwtVerify(token, this.#verifyingKey, {
+  /** What a token says. @throws unauthenticated when it is not a valid integration token. */
+  async verifyIntegrationToken(token: string): Promise<IntegrationClaims> {
+    const payload = await verified(
+      token,
+      this.#all.map(({ verifying }) => verifying),
+      {
         algorithms: ['EdDSA'],
         issuer: ISSUER,
         audience: API_AUDIENCE,
         requiredClaims: ['sub', 'exp'],
-      }),
+      },
     );
+    const { scope } = payload;
+    const scopes = typeof scope === 'string' ? scope.split(' ').filter((name) => name !== '') : null;
+    return { integrationId: payload.sub as string, scopes };
   }
 
   /** The access token of one payment: derived from its claims, so that every read can return it. */
@@ -85,28 +117,55 @@ export class Tokens {
       .setSubject(paymentId)
       .setIssuedAt(Math.floor(issuedAt.getTime() / 1000))
       .setExpirationTime(Number(lastDeadline) + ACCESS_TOKEN_GRACE_SECONDS)
-      .sign(this.#accessKey);
+      .sign(this.#current.access);
   }
 
   /** The payment's id and the token's version. @throws unauthenticated when it is not a valid access token. */
   async verifyAccessToken(token: string): Promise<{ paymentId: string; version: number }> {
-    const verified = jwtVerify(token, this.#accessKey, {
-      algorithms: ['HS256'],
-      issuer: ISSUER,
-      audience: WIDGET_AUDIENCE,
-      requiredClaims: ['sub', 'exp', 'ver'],
-    });
-    const paymentId = await subjectOf(verified);
-    return { paymentId, version: Number((await verified).payload.ver) };
+    const payload = await verified(
+      token,
+      this.#all.map(({ access }) => access),
+      {
+        algorithms: ['HS256'],
+        issuer: ISSUER,
+        audience: WIDGET_AUDIENCE,
+        requiredClaims: ['sub', 'exp', 'ver'],
+      },
+    );
+    return { paymentId: payload.sub as string, version: Number(payload.ver) };
+  }
+
+  /** The client secret of an integration's `version`: derived, so that it can be answered again but need not be kept. */
+  clientSecret(integrationId: string, version: number): string {
+    return clientSecretOf(this.#current, integrationId, version);
+  }
+
+  /** The client secret of that version whose hash is one of these, under whichever master secret it was made. */
+  recoverClientSecret(integrationId: string, version: number, hashes: readonly Uint8Array[]): string | null {
+    const candidates = this.#all.map((keys) => clientSecretOf(keys, integrationId, version));
+    return candidates.find((secret) => hashes.some((hash) => secretMatches(secret, hash))) ?? null;
   }
 }
 
-async function subjectOf(verification: ReturnType<typeof jwtVerify>): Promise<string> {
-  try {
-    return (await verification).payload.sub as string;
-  } catch {
-    throw new CoreError('unauthenticated', 'The token is not valid here, or has expired.');
+function clientSecretOf({ derive }: Keys, integrationId: string, version: number): string {
+  return `dk_${derive(`client-secret ${integrationId} ${version}`, 32).toString('base64url')}`;
+}
+
+/** The claims of a token that one of the keys verifies. */
+async function verified(
+  token: string,
+  keys: readonly (KeyObject | Uint8Array)[],
+  options: JWTVerifyOptions,
+): Promise<JWTPayload> {
+  for (const key of keys) {
+    try {
+      return (await jwtVerify(token, key, options)).payload;
+    } catch (error) {
+      // Only a signature can be another key's; whatever else is wrong stays wrong.
+      if (!(error instanceof errors.JWSSignatureVerificationFailed)) break;
+    }
   }
+  throw new CoreError('unauthenticated', 'The token is not valid here, or has expired.');
 }
 
 /** A client secret: 32 random bytes, so that a plain hash keeps it safe. */

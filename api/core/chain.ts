@@ -1,6 +1,7 @@
 // Owns reading the chain by RPC. Writes nothing.
 // Everything that a node answers is checked where it decides about money.
 import {
+  type Address,
   BaseError,
   ContractFunctionRevertedError,
   createPublicClient,
@@ -12,7 +13,7 @@ import {
   RawContractError,
 } from 'viem';
 import { escrowAbi, usdcAbi } from '../../contracts/abi.ts';
-import { CoreError } from './errors.ts';
+import { CoreError, type FieldFaults } from './errors.ts';
 import type { CurrencyRow, NetworkRow } from './schema.ts';
 
 // Long enough for a busy public node, short enough that a request or a pass does not hang on a dead one.
@@ -60,6 +61,59 @@ export class Chain {
     if (!policy.allowed) throw refuse(`the escrow does not allow ${currency.code}`);
     if (policy.paused) throw refuse(`deposits of ${currency.code} are paused`);
     if (decimals !== currency.decimals) throw refuse(`${currency.code} has ${decimals} decimals on chain`);
+  }
+
+  /**
+   * Checks what a network's record claims: each RPC URL serves the chain, an escrow is at the diamond's address, and the chain
+   * has as many blocks as make a fact count. What is wrong is added to `faults` under the record's fields.
+   * @throws upstream_unavailable when a URL does not answer.
+   */
+  async checkNetwork(network: NetworkRow, faults: FieldFaults): Promise<void> {
+    const { diamondAddress: address } = network;
+    for (const [index, url] of network.rpcUrls.entries()) {
+      const client = createPublicClient({
+        transport: http(url, { timeout: RPC_TIMEOUT_MS, retryCount: 1 }),
+        cacheTime: 0,
+      });
+      const [chainId, code, head, policy] = await reachable(network, () =>
+        Promise.all([
+          client.getChainId(),
+          client.getCode({ address }),
+          client.getBlockNumber(),
+          client
+            .readContract({ address, abi: escrowAbi, functionName: 'tokenPolicy', args: [address] })
+            .catch(contractOnly),
+        ]),
+      );
+      if (BigInt(chainId) !== network.eip155Id) {
+        faults.add(`/rpc_urls/${index}`, `serves chain ${chainId}, not ${network.eip155Id}`);
+        continue;
+      }
+      if (index > 0) continue;
+      if (!code) faults.add('/diamond_address', 'has no contract on the chain');
+      else if (!policy) faults.add('/diamond_address', 'is not an escrow');
+      if (head + 1n < BigInt(network.confirmations)) {
+        faults.add('/confirmations', `is more than the ${head + 1n} blocks of the chain`);
+      }
+    }
+  }
+
+  /**
+   * A token's decimals on chain; null, with a fault under `/token_address`, when the escrow does not allow it or it has none.
+   * @throws upstream_unavailable
+   */
+  async tokenDecimals(network: NetworkRow, token: Address, faults: FieldFaults): Promise<number | null> {
+    const client = this.client(network);
+    const { diamondAddress: address } = network;
+    const [policy, decimals] = await reachable(network, () =>
+      Promise.all([
+        client.readContract({ address, abi: escrowAbi, functionName: 'tokenPolicy', args: [token] }),
+        client.readContract({ address: token, abi: usdcAbi, functionName: 'decimals' }).catch(contractOnly),
+      ]),
+    );
+    if (!policy.allowed) faults.add('/token_address', 'is not allowed by the escrow of the network');
+    else if (decimals === undefined) faults.add('/token_address', 'does not say how many decimals it has');
+    return decimals ?? null;
   }
 
   /** The newest block that is deep enough to count and not above `atMost`. @throws upstream_unavailable */

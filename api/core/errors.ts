@@ -14,6 +14,7 @@ export const errorTable = {
   payload_too_large: { status: 413, title: 'The request body is too large', retry: false },
   idempotency_mismatch: { status: 422, title: 'The Idempotency-Key belongs to another request', retry: false },
   chain_reverted: { status: 422, title: 'The contract refused', retry: false },
+  rate_limited: { status: 429, title: 'Too many requests', retry: true },
   upstream_unavailable: { status: 503, title: 'A network or service cannot be reached', retry: true },
   internal: { status: 500, title: 'Something went wrong on our side', retry: true },
 } as const;

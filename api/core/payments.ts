@@ -8,7 +8,15 @@ import { CoreError, FieldFaults } from './errors.ts';
 import { type Actor, writeLog } from './log.ts';
 import { findMembers, isMember, type Member, type SealedMember, upsertMember } from './members.ts';
 import { AmountError, formatUnits, parseUnits } from './money.ts';
-import { findCurrency, findNetwork, type Integration, mayActOn, policyOf, walletAddress } from './platform.ts';
+import {
+  findCurrency,
+  findNetwork,
+  type Integration,
+  isArchived,
+  mayActOn,
+  policyOf,
+  walletAddress,
+} from './platform.ts';
 import { enqueue } from './queue.ts';
 import type {
   CurrencyRow,
@@ -84,7 +92,7 @@ export async function createPayment(
   const priceUnits = amountOf('/price', request.price, currency, faults);
   const paidPriceUnits = amountOf('/paid_price', request.paidPrice, currency, faults);
   checkItems(request, priceUnits, currency, faults);
-  await checkReferences(sql, request, { network, currency }, faults);
+  await checkReferences(sql, request, { network, currency, mode: integration.mode }, faults);
   const context = { network, currency, policy: { ...policy, ...request.deal }, expiresAt: request.expiresAt };
   const fee = checkFee({ priceUnits, paidPriceUnits }, context, faults);
   const drafts = draftDeals(legsOf(request, paidPriceUnits, currency, faults), fee, context, faults);
@@ -187,9 +195,13 @@ function legsOf(
 async function checkReferences(
   sql: Sql | Transaction,
   request: PaymentRequest,
-  { network, currency }: { network: NetworkRow; currency: CurrencyRow },
+  { network, currency, mode }: { network: NetworkRow; currency: CurrencyRow; mode: Integration['mode'] },
   faults: FieldFaults,
 ): Promise<void> {
+  if (await isArchived(sql, request.nodeId)) faults.add('/node_id', 'is archived');
+  if (network.archivedAt) faults.add('/network_id', 'is archived');
+  if (network.mode !== mode) faults.add('/network_id', `is a ${network.mode} network, but the integration is ${mode}`);
+  if (currency.archivedAt) faults.add('/currency_id', 'is archived');
   if (currency.networkId !== network.id) faults.add('/currency_id', 'is not a currency of the network');
   if (request.chainId !== undefined && request.chainId !== network.chainId) {
     faults.add('/chain_id', "is not the network's chain");

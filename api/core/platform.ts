@@ -1,5 +1,5 @@
-// Owns who may ask for money and where it can be paid: nodes with their deal policies, chains, networks, currencies,
-// wallets and integrations. Everything created here keeps its id; creating the same name again answers with what exists.
+// Owns what every request reads of the platform: who asks, on which nodes, under which policy, on which networks. Also how an
+// installation is first filled: creating the same name again answers with what exists. Managing is in the nouns' own files.
 import { v7 as uuidv7 } from 'uuid';
 import type { Address } from 'viem';
 import { hashSecret, newSecret, secretMatches } from './auth.ts';
@@ -21,7 +21,7 @@ export const DEFAULT_POLICY: DealPolicy = {
   defaultOutcome: 'refund',
 };
 
-/** Adds a node below `parentId`, or a root; `policy` overrides single fields of {@link DEFAULT_POLICY}. */
+/** Adds a node below `parentId`, or a root; `policy` states single fields, the others come from above. */
 export async function createNode(
   sql: Sql,
   { name, parentId, policy }: { name: string; parentId?: string; policy?: Partial<DealPolicy> },
@@ -32,13 +32,11 @@ export async function createNode(
     if (parentId && !parent) throw new CoreError('not_found', 'The parent node does not exist.');
     const path = [...(parent?.path ?? []), id];
     const [created] = await tx<{ id: string }[]>`
-      insert into node ${tx({ id, parentId: parentId ?? null, path, name })}
-      on conflict (name) do nothing returning id`;
-    if (!created) return await only(tx<{ id: string }[]>`select id from node where name = ${name}`);
-    if (policy || !parent) {
-      await tx`insert into deal_policy ${tx({ nodeId: id, ...DEFAULT_POLICY, ...policy })}`;
-    }
-    return created;
+      insert into node ${tx({ id, parentId: parentId ?? null, path, name, policy: tx.json(policy ?? {}) })}
+      on conflict (parent_id, name) do nothing returning id`;
+    if (created) return created;
+    return await only(tx<{ id: string }[]>`
+      select id from node where name = ${name} and parent_id is not distinct from ${parentId ?? null}::uuid`);
   });
 }
 
@@ -107,23 +105,39 @@ export async function createIntegration(
   return { ...created, clientSecret };
 }
 
-/** An integration as its token names it. */
-export type Integration = { id: string; nodeId: string };
+/** Whether money is real: an integration asks only for payments on networks of its own mode. */
+export type Mode = 'test' | 'live';
+
+/** An integration as it acts now. */
+export type Integration = {
+  id: string;
+  nodeId: string;
+  mode: Mode;
+  /** Null: every scope. */
+  scopes: string[] | null;
+  /** Addresses and CIDR ranges that it may call from; none: any. */
+  allowedIps: string[];
+};
 
 /** The enabled integration with these credentials. @throws unauthenticated when there is none. */
 export async function authenticate(sql: Sql, clientId: string, clientSecret: string): Promise<Integration> {
-  const [row] = await sql<{ id: string; nodeId: string; secretHash: Buffer }[]>`
-    select id, node_id, secret_hash from integration where client_id = ${clientId} and disabled_at is null`;
-  if (!row || !secretMatches(clientSecret, row.secretHash)) {
+  const [row] = await sql<(Integration & { secretHash: Buffer; previousSecretHash: Buffer | null })[]>`
+    select id, node_id, mode, scopes, allowed_ips, secret_hash,
+      case when previous_secret_until > now() then previous_secret_hash end as previous_secret_hash
+    from integration where client_id = ${clientId} and disabled_at is null`;
+  const hashes = row ? [row.secretHash, row.previousSecretHash ?? row.secretHash] : [];
+  const matches = hashes.map((hash) => secretMatches(clientSecret, hash));
+  if (!row || !matches.includes(true)) {
     throw new CoreError('unauthenticated', 'The client id or the client secret is wrong.');
   }
-  return { id: row.id, nodeId: row.nodeId };
+  const { secretHash: _secret, previousSecretHash: _previous, ...integration } = row;
+  return integration;
 }
 
 /** The enabled integration with this id. @throws unauthenticated when it is gone or disabled. */
 export async function findIntegration(sql: Sql, id: string): Promise<Integration> {
   const [row] = await sql<Integration[]>`
-    select id, node_id from integration where id = ${id} and disabled_at is null`;
+    select id, node_id, mode, scopes, allowed_ips from integration where id = ${id} and disabled_at is null`;
   if (!row) throw new CoreError('unauthenticated', 'The integration is disabled.');
   return row;
 }
@@ -134,12 +148,31 @@ export async function mayActOn(sql: Sql | Transaction, integration: Integration,
   return row !== undefined;
 }
 
-/** The nearest policy from the node up. */
+/** @throws not_found when the node is not the integration's or below it. */
+export async function authorizeNode(sql: Sql | Transaction, integration: Integration, nodeId: string): Promise<void> {
+  if (!(await mayActOn(sql, integration, nodeId))) throw new CoreError('not_found', 'The node does not exist.');
+}
+
+/** Whoever runs the installation holds an integration of a root node with the scope. @throws forbidden */
+export async function requireOperator(sql: Sql | Transaction, integration: Integration): Promise<void> {
+  const [root] = await sql`select 1 from node where id = ${integration.nodeId} and parent_id is null`;
+  if (!root) throw new CoreError('forbidden', 'Only an integration of a root node may do this.');
+}
+
+/** Whether the node or one above it is archived. */
+export async function isArchived(sql: Sql | Transaction, nodeId: string): Promise<boolean> {
+  const [row] = await sql`
+    select 1 from node n join node above on above.id = any(n.path)
+    where n.id = ${nodeId} and above.archived_at is not null limit 1`;
+  return row !== undefined;
+}
+
+/** The node's policy: what it states itself, for the rest what the nearest node above states, for the rest the default. */
 export async function policyOf(sql: Sql | Transaction, nodeId: string): Promise<DealPolicy> {
-  const [row] = await sql<DealPolicy[]>`
-    select p.* from node n join deal_policy p on p.node_id = any(n.path)
-    where n.id = ${nodeId} order by array_position(n.path, p.node_id) desc limit 1`;
-  return row ?? DEFAULT_POLICY;
+  const rows = await sql<{ policy: Partial<DealPolicy> }[]>`
+    select above.policy from node n join node above on above.id = any(n.path)
+    where n.id = ${nodeId} order by array_position(n.path, above.id)`;
+  return Object.assign({}, DEFAULT_POLICY, ...rows.map(({ policy }) => policy));
 }
 
 /** One network. @throws not_found */
@@ -168,10 +201,11 @@ export async function walletAddress(
   { nodeId, networkId, id }: { nodeId: string; networkId: string; id: string },
 ): Promise<Address | undefined> {
   const [row] = await sql<{ address: Address }[]>`
-    select address from wallet where node_id = ${nodeId} and network_id = ${networkId} and id = ${id}`;
+    select address from wallet where node_id = ${nodeId} and network_id = ${networkId} and id = ${id} and archived_at is null`;
   return row?.address;
 }
 
+/** The one row of a statement that returns one. */
 async function only<Row>(rows: Promise<Row[]>): Promise<Row> {
   const [row] = await rows;
   if (row === undefined) throw new Error('The statement returned no row.');

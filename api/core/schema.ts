@@ -115,6 +115,8 @@ export type NetworkRow = {
   diamondAddress: Address;
   operatorAddress: Address;
   confirmations: number;
+  mode: 'test' | 'live';
+  archivedAt: Date | null;
 };
 
 export type CurrencyRow = {
@@ -124,6 +126,7 @@ export type CurrencyRow = {
   name: string;
   decimals: number;
   tokenAddress: Address;
+  archivedAt: Date | null;
 };
 
 /** How a fee is computed, once, from a payment's whole amount. Decimals are text in the currency's major unit. */

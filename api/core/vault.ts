@@ -1,7 +1,7 @@
 // Owns how personal data is sealed at rest: AES-256-GCM under a key derived from a master secret, bound to the row it
 // belongs to. Knows no table, stores nothing, and never says what a value that it could not open looked like.
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
-import { CoreError } from './errors.ts';
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { derivationOf } from './secret.ts';
 
 /** Where a sealed value lives: table, node and the row's own ids. It opens nowhere else. */
 export type Place = readonly [table: string, nodeId: string, ...ids: string[]];
@@ -18,11 +18,7 @@ export const PREFIX_BYTES = 1 + KEY_ID_BYTES;
 type Key = { prefix: Buffer; bytes: Buffer };
 
 function deriveKey(masterSecret: string): Key {
-  if (!/^(0x)?[0-9a-f]{64}$/i.test(masterSecret)) {
-    throw new CoreError('invalid_request', 'Each master secret must be 32 bytes as hex.');
-  }
-  const secret = Buffer.from(masterSecret.replace(/^0x/, ''), 'hex');
-  const derive = (purpose: string, length: number) => Buffer.from(hkdfSync('sha256', secret, '', purpose, length));
+  const derive = derivationOf(masterSecret);
   const prefix = Buffer.concat([Buffer.of(VERSION), derive('vault-key-id', KEY_ID_BYTES)]);
   return { prefix, bytes: derive('vault-key', 32) };
 }

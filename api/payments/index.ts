@@ -1,10 +1,16 @@
 // The payments surface (spec/004-payments.json) under /api/v1, with its OpenAPI 3.1 document.
 import { createRouter, type Services } from '../http.ts';
 import { accountRoutes } from './accounts.ts';
+import { currencyRoutes } from './currencies.ts';
+import { integrationRoutes } from './integrations.ts';
+import { keyRoutes } from './keys.ts';
 import { loginRoutes } from './login.ts';
+import { chainRoutes, networkRoutes } from './networks.ts';
+import { nodeRoutes } from './nodes.ts';
 import { partyRoutes } from './parties.ts';
 import { paymentRoutes } from './payments.ts';
 import { unmatchedRoutes } from './unmatched.ts';
+import { walletRoutes } from './wallets.ts';
 import { widgetRoutes } from './widget.ts';
 
 /** The surface's router, to be mounted under `/api/v1`. */
@@ -16,6 +22,13 @@ export function paymentsSurface(services: Services) {
   router.route('/', unmatchedRoutes(services));
   router.route('/', accountRoutes(services));
   router.route('/', partyRoutes(services));
+  router.route('/', nodeRoutes(services));
+  router.route('/', chainRoutes(services));
+  router.route('/', networkRoutes(services));
+  router.route('/', currencyRoutes(services));
+  router.route('/', walletRoutes(services));
+  router.route('/', integrationRoutes(services));
+  router.route('/', keyRoutes(services));
   router.openAPIRegistry.registerComponent('securitySchemes', 'integration', {
     type: 'http',
     scheme: 'bearer',

@@ -1,11 +1,23 @@
 // Client credentials for an integration's bearer token.
 import { createRoute, z } from '@hono/zod-openapi';
+import { clientAddress } from '../address.ts';
 import { INTEGRATION_TOKEN_SECONDS } from '../core/auth.ts';
+import { CoreError } from '../core/errors.ts';
+import { loginWaitSeconds, recordFailedLogin } from '../core/logins.ts';
 import { authenticate } from '../core/platform.ts';
-import { createRouter, jsonBody, problems, type Services } from '../http.ts';
+import { allScopes } from '../core/scopes.ts';
+import { createRouter, jsonBody, problems, requireAllowedAddress, type Services } from '../http.ts';
+
+// Visible ASCII is all that we hand out; PostgreSQL keeps no NUL.
+const credential = z
+  .string()
+  .min(1)
+  .max(255)
+  .regex(/^[\x21-\x7e]+$/, 'must be visible ASCII');
 
 /** Mounts `POST /auth/token`. */
-export function loginRoutes({ sql, tokens }: Services) {
+export function loginRoutes(services: Services) {
+  const { sql, tokens, trustedProxies } = services;
   return createRouter().openapi(
     createRoute({
       method: 'post',
@@ -18,7 +30,7 @@ export function loginRoutes({ sql, tokens }: Services) {
           required: true,
           content: {
             'application/json': {
-              schema: z.object({ client_id: z.string().min(1).max(255), client_secret: z.string().min(1).max(255) }),
+              schema: z.object({ client_id: credential, client_secret: credential }),
             },
           },
         },
@@ -28,22 +40,38 @@ export function loginRoutes({ sql, tokens }: Services) {
           description: 'The token',
           content: {
             'application/json': {
-              schema: z.object({ access_token: z.string(), token_type: z.literal('Bearer'), expires_in: z.int() }),
+              schema: z.object({
+                access_token: z.string(),
+                token_type: z.literal('Bearer'),
+                expires_in: z.int(),
+                scope: z.string().openapi({ description: 'What the token may do, separated by spaces' }),
+              }),
             },
           },
         },
-        ...problems('invalid_request', 'unauthenticated', 'payload_too_large'),
+        ...problems('invalid_request', 'unauthenticated', 'forbidden', 'payload_too_large', 'rate_limited'),
       },
     }),
     async (c) => {
       const { client_id, client_secret } = c.req.valid('json');
-      const integration = await authenticate(sql, client_id, client_secret);
+      const attempt = { clientId: client_id, address: clientAddress(c, trustedProxies) };
+      const waitSeconds = await loginWaitSeconds(sql, attempt);
+      if (waitSeconds > 0) {
+        c.header('Retry-After', String(waitSeconds));
+        throw new CoreError('rate_limited', `Too many failed logins: wait ${waitSeconds} seconds.`);
+      }
+      const integration = await authenticate(sql, client_id, client_secret).catch(async (error: unknown) => {
+        if (error instanceof CoreError) await recordFailedLogin(sql, attempt);
+        throw error;
+      });
+      requireAllowedAddress(c, services, integration);
       c.header('Cache-Control', 'no-store');
       return c.json(
         {
-          access_token: await tokens.issueIntegrationToken(integration.id),
+          access_token: await tokens.issueIntegrationToken(integration.id, integration.scopes),
           token_type: 'Bearer' as const,
           expires_in: INTEGRATION_TOKEN_SECONDS,
+          scope: (integration.scopes ?? allScopes).join(' '),
         },
         200,
       );

@@ -6,7 +6,9 @@ import type { Tokens } from '../core/auth.ts';
 import { openMember } from '../core/members.ts';
 import { formatUnits } from '../core/money.ts';
 import type { PaymentRecord, PaymentRequest } from '../core/payments.ts';
+import type { Integration } from '../core/platform.ts';
 import type { DealPolicy, DealRow } from '../core/schema.ts';
+import { hasScope } from '../core/scopes.ts';
 import { legStatus } from '../core/status.ts';
 import { decimalText, jsonNumber, type Services, wholeNumber } from '../http.ts';
 
@@ -39,7 +41,8 @@ const memberRequest = z.strictObject({
   email: z.email().max(255).optional(),
 });
 
-const dealRequest = z
+/** Fields of a deal policy, as a payment or a node states them. */
+export const dealRequest = z
   .strictObject({
     fee_bps: wholeNumber(0, 10_000).optional(),
     fee_fixed: decimalText.optional(),
@@ -144,7 +147,8 @@ export function toPaymentRequest(body: z.output<typeof createRequest>): PaymentR
   };
 }
 
-function toPolicy(deal: z.output<typeof dealRequest>): Partial<DealPolicy> {
+/** Translates stated fields of a policy into core's words. */
+export function toPolicy(deal: z.output<typeof dealRequest>): Partial<DealPolicy> {
   return {
     ...(deal.fee_bps !== undefined && { feeBps: deal.fee_bps }),
     ...(deal.fee_fixed !== undefined && { feeFixed: deal.fee_fixed }),
@@ -236,7 +240,9 @@ export const paymentResponse = z
     retry: z.boolean(),
     retry_count: z.int(),
     client_ip: z.string().nullable(),
-    access_token: z.string().openapi({ description: "Opens this one payment's widget data" }),
+    access_token: z.string().nullable().openapi({
+      description: "Opens this one payment's widget data; null for a token without the scope access_tokens:read",
+    }),
     status: paymentStatusSchema,
     transaction_hash: z.string().nullable().openapi({ description: 'Of the deposit' }),
     deal_id: z.int().nullable().openapi({ description: "The deal's number on its network" }),
@@ -247,8 +253,13 @@ export const paymentResponse = z
   })
   .openapi('Payment');
 
-/** The access token of a payment's widget: derived, stored nowhere. */
-export async function accessTokenOf(tokens: Tokens, { payment, deals }: PaymentRecord): Promise<string> {
+/** The access token of a payment's widget, for who may read it; derived, stored nowhere. */
+export async function accessTokenOf(
+  tokens: Tokens,
+  { scopes }: Integration,
+  { payment, deals }: PaymentRecord,
+): Promise<string | null> {
+  if (!hasScope(scopes, 'access_tokens:read')) return null;
   const [deal] = deals;
   if (!deal) throw new Error(`Payment ${payment.id} has no leg.`);
   return await tokens.accessToken({
@@ -259,9 +270,10 @@ export async function accessTokenOf(tokens: Tokens, { payment, deals }: PaymentR
   });
 }
 
-/** Renders a payment with its access token. */
+/** Renders a payment, with its access token for who may read that. */
 export async function renderPayment(
   { tokens, vault }: Pick<Services, 'tokens' | 'vault'>,
+  integration: Integration,
   record: PaymentRecord,
 ): Promise<z.input<typeof paymentResponse>> {
   const { payment, deals, currency, network } = record;
@@ -303,7 +315,7 @@ export async function renderPayment(
     retry: payment.retry,
     retry_count: payment.retryCount,
     client_ip: payment.clientIp,
-    access_token: await accessTokenOf(tokens, record),
+    access_token: await accessTokenOf(tokens, integration, record),
     status: payment.status,
     transaction_hash: payment.transactionHash,
     deal_id: first.deal_id,

@@ -85,11 +85,13 @@ export function paymentRoutes(services: Services) {
   const { sql, vault } = services;
   const router = createRouter();
   const authenticated = requireIntegration(services);
-  const render = (record: PaymentRecord) => renderPayment(services, record);
-  const restoreToken: Restore<Awaited<ReturnType<typeof render>>> = async (tx, body) => {
-    const record = await loadPayment(tx, { nodeId: body.node_id, paymentId: body.id });
-    return { ...body, access_token: await accessTokenOf(services.tokens, record) };
-  };
+  const render = (integration: Integration, record: PaymentRecord) => renderPayment(services, integration, record);
+  const restoreToken =
+    (integration: Integration): Restore<Awaited<ReturnType<typeof render>>> =>
+    async (tx, body) => {
+      const record = await loadPayment(tx, { nodeId: body.node_id, paymentId: body.id });
+      return { ...body, access_token: await accessTokenOf(services.tokens, integration, record) };
+    };
 
   router.openapi(
     createRoute({
@@ -114,8 +116,11 @@ export function paymentRoutes(services: Services) {
         services,
         201,
         async (tx) =>
-          render(await createPayment(tx, vault, c.get('integration'), toPaymentRequest(c.req.valid('json')))),
-        restoreToken,
+          render(
+            c.get('integration'),
+            await createPayment(tx, vault, c.get('integration'), toPaymentRequest(c.req.valid('json'))),
+          ),
+        restoreToken(c.get('integration')),
       ),
   );
 
@@ -145,7 +150,15 @@ export function paymentRoutes(services: Services) {
       const { page, per_page, node_id, wallet_id, network_id, payment_group } = c.req.valid('query');
       const filter = { nodeId: node_id, walletId: wallet_id, networkId: network_id, paymentGroup: payment_group };
       const { records, total } = await listPayments(sql, c.get('integration'), filter, { page, perPage: per_page });
-      return c.json({ items: await Promise.all(records.map(render)), page, per_page, total }, 200);
+      return c.json(
+        {
+          items: await Promise.all(records.map((record) => render(c.get('integration'), record))),
+          page,
+          per_page,
+          total,
+        },
+        200,
+      );
     },
   );
 
@@ -165,7 +178,7 @@ export function paymentRoutes(services: Services) {
     }),
     async (c) => {
       const key = await authorizePayment(sql, c.get('integration'), c.req.valid('param').id);
-      return c.json(await render(await loadPayment(sql, key)), 200);
+      return c.json(await render(c.get('integration'), await loadPayment(sql, key)), 200);
     },
   );
 
@@ -299,8 +312,8 @@ export function paymentRoutes(services: Services) {
           c,
           services,
           200,
-          async (tx) => render(await mutate(tx, key, actorOf(integration))),
-          restoreToken,
+          async (tx) => render(integration, await mutate(tx, key, actorOf(integration))),
+          restoreToken(integration),
         );
       },
     );

@@ -1,6 +1,8 @@
+import { createPrivateKey, generateKeyPairSync, hkdfSync, type KeyObject } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { Tokens } from '../../api/core/auth.ts';
+import { allScopes } from '../../api/core/scopes.ts';
 import { type Marketplace, openMarketplace } from './marketplace.ts';
 
 let market: Marketplace;
@@ -32,6 +34,27 @@ describe('POST /api/v1/auth/token', () => {
     expect((await disabled.get(`/payments?node_id=${disabled.nodeId}`)).status).toBe(401);
   });
 
+  test('429 with Retry-After: after ten failures of one client even the right secret has to wait', async () => {
+    const unlucky = await openMarketplace();
+    const login = (client_secret: string, client_id = unlucky.credentials.client_id) =>
+      unlucky.app.request('/api/v1/auth/token', {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify({ client_id, client_secret }),
+      });
+    for (let failure = 0; failure < 10; failure += 1) expect((await login('wrong')).status).toBe(401);
+    const refused = await login(unlucky.credentials.client_secret);
+    expect(refused.status).toBe(429);
+    expect(await refused.json()).toMatchObject({ code: 'rate_limited', retryable: true });
+    const waitSeconds = Number(refused.headers.get('Retry-After'));
+    expect(waitSeconds).toBeGreaterThan(890);
+    expect(waitSeconds).toBeLessThanOrEqual(900);
+    expect((await market.post('/auth/token', market.credentials, null)).status).toBe(200);
+    // The window ends.
+    await unlucky.sql`update login_failure set window_ends_at = now() where failures >= 10`;
+    expect((await login(unlucky.credentials.client_secret)).status).toBe(200);
+  });
+
   test('400: missing fields are named', async () => {
     const { status, json } = await market.post('/auth/token', {}, null);
     expect(status).toBe(400);
@@ -39,62 +62,141 @@ describe('POST /api/v1/auth/token', () => {
   });
 });
 
+/** The key that the installation signs integration tokens with. */
+function signingKey(): KeyObject {
+  const secret = Buffer.from(market.stack.secret.replace(/^0x/, ''), 'hex');
+  const seed = Buffer.from(hkdfSync('sha256', secret, '', 'integration-token', 32));
+  const key = Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), seed]);
+  return createPrivateKey({ key, format: 'der', type: 'pkcs8' });
+}
+
 /** Tokens that must open nothing, by what is wrong with them. */
 async function wrongTokens(): Promise<Record<string, string | null>> {
-  const claims = () =>
-    new SignJWT().setIssuer('dealkeep').setAudience('dealkeep:api').setSubject(market.integrationId).setIssuedAt();
-  const header = { alg: 'HS256' };
+  const [{ kid }] = (await market.get('/.well-known/jwks.json', null)).json.keys;
+  const claims = (audience = 'dealkeep:api') =>
+    new SignJWT().setIssuer('dealkeep').setAudience(audience).setSubject(market.integrationId).setIssuedAt();
+  const signed = (audience: string | undefined, expires: string, key: KeyObject) =>
+    claims(audience).setProtectedHeader({ alg: 'EdDSA', kid }).setExpirationTime(expires).sign(key);
+  const good = await signed(undefined, '1h', signingKey());
+  expect((await market.get('/nodes', good)).status).toBe(200);
   const unsigned = [{ alg: 'none' }, { iss: 'dealkeep', aud: 'dealkeep:api', sub: market.integrationId, exp: 9e9 }];
   return {
     none: null,
     malformed: 'not-a-token',
+    expired: await signed(undefined, '-1s', signingKey()),
+    'of another key under our key id': await signed(undefined, '1h', generateKeyPairSync('ed25519').privateKey),
+    'for another audience': await signed('dealkeep:widget', '1h', signingKey()),
     'with a secret of our own': await claims()
-      .setProtectedHeader(header)
+      .setProtectedHeader({ alg: 'HS256' })
       .setExpirationTime('1h')
       .sign(new Uint8Array(32)),
+    'with a changed claim': good.replace(
+      /\.[^.]+\./,
+      (part) => `${part.slice(0, -3)}${part.at(-3) === 'A' ? 'B' : 'A'}${part.slice(-2)}`,
+    ),
     'alg none': `${unsigned.map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.')}.`,
     'of another installation': await new Tokens('22'.repeat(32)).issueIntegrationToken(market.integrationId),
     'for a widget': (await market.createPayment()).access_token,
   };
 }
 
+type Operation = { security?: Record<string, string[]>[] };
+
+/** Every operation that an integration's token opens, with a request that gets as far as asking whose it is. */
+async function securedOperations() {
+  const document = (await market.get('/openapi.json', null)).json;
+  const payment = await market.createPayment();
+  const party = await market.post('/parties', { node_id: market.nodeId, kind: 'person' });
+  const ids: Record<string, string> = {
+    payments: payment.id,
+    parties: party.json.id,
+    accounts: crypto.randomUUID(),
+    nodes: market.nodeId,
+    chains: market.chainId,
+    networks: market.networkId,
+    currencies: market.currencies.USDC,
+    wallets: market.walletId,
+    integrations: market.integrationId,
+  };
+  const name = crypto.randomUUID();
+  const { nodeId: node_id, networkId: network_id, stranger: address } = market;
+  const network = {
+    diamond_address: market.diamond,
+    operator_address: market.operator,
+    confirmations: 1,
+    mode: 'test',
+  };
+  const bodies: Record<string, object> = {
+    'post /payments': market.paymentBody(),
+    'post /parties': { node_id, kind: 'person' },
+    'patch /parties/{id}': {},
+    'post /parties/{id}/payout-instruments': { type: 'wallet', address: market.payee },
+    'post /nodes': { parent_id: node_id, name },
+    'patch /nodes/{id}': { name },
+    'post /chains': { eip155_id: 99_999, name },
+    'patch /chains/{id}': { name },
+    'post /networks': { chain_id: market.chainId, name, rpc_urls: [market.stack.rpcUrl], ...network },
+    'patch /networks/{id}': { name },
+    'post /currencies': { network_id, code: 'X', name, token_address: market.tokens.USDC },
+    'patch /currencies/{id}': { name },
+    'post /wallets': { node_id, network_id, address, label: name },
+    'patch /wallets/{id}': { label: name },
+    'post /integrations': { node_id, name, mode: 'test', scopes: [] },
+    'patch /integrations/{id}': { name },
+  };
+  const operations = Object.entries<Record<string, Operation>>(document.paths).flatMap(([fullPath, methods]) =>
+    Object.entries(methods).flatMap(([method, { security }]) => {
+      const scopes = security?.[0]?.integration;
+      if (!scopes) return [];
+      const path = fullPath.replace('/api/v1', '');
+      const url = path
+        .replace('{id}', ids[path.split('/')[1] ?? ''] ?? '')
+        .replace('{network_id}', market.networkId)
+        .replace('{instrument_id}', crypto.randomUUID())
+        .replace('{deal_hash}', `0x${'0'.repeat(64)}`);
+      const query = method === 'get' ? `?node_id=${market.nodeId}` : '';
+      const key = `${method} ${path}`;
+      return [{ key, method, url: url + query, body: bodies[key], scopes }];
+    }),
+  );
+  return { operations, payment };
+}
+
+// What everybody sees who may read it, and the list that shows each their own.
+const SHARED = /^get \/(chains|networks|currencies)|^get \/nodes$/;
+
 describe('every secured route of the OpenAPI document', () => {
   test('401 with no token and with each wrong one; 403 or 404 with a foreign one', async () => {
-    const document = (await market.get('/openapi.json', null)).json;
-    const payment = await market.createPayment();
+    const { operations, payment } = await securedOperations();
     const wrong = await wrongTokens();
-    const paths = Object.entries<Record<string, { security?: object[] }>>(document.paths);
-    // What a route needs to get as far as asking whose it is.
-    const bodies: Record<string, object> = {
-      'post /payments': market.paymentBody(),
-      'post /parties': { node_id: market.nodeId, kind: 'person' },
-      'patch /parties/{id}': {},
-      'post /parties/{id}/payout-instruments': { type: 'wallet', address: market.payee },
-    };
-    let tried = 0;
-    for (const [path, methods] of paths) {
-      for (const [method, operation] of Object.entries(methods)) {
-        const [scheme] = operation.security ?? [];
-        if (!scheme || !('integration' in scheme)) continue;
-        tried += 1;
-        const url = path
-          .replace('/api/v1', '')
-          .replace('{id}', payment.id)
-          .replace('{network_id}', market.networkId)
-          .replace('{instrument_id}', crypto.randomUUID())
-          .replace('{deal_hash}', `0x${'0'.repeat(64)}`);
-        const query = method === 'get' ? `?node_id=${market.nodeId}` : '';
-        const body = bodies[`${method} ${path.replace('/api/v1', '')}`];
-        for (const [what, token] of Object.entries(wrong)) {
-          const { status } = await market.call(method, url + query, { token, body });
-          expect(status, `${method} ${path} with a token ${what}`).toBe(401);
-        }
-        const { status } = await market.call(method, url + query, { token: other.token, body });
-        expect([403, 404], `${method} ${path} with a foreign token`).toContain(status);
+    const foreign = await other.openChildIntegration();
+    for (const { key, method, url, body } of operations) {
+      for (const [what, token] of Object.entries(wrong)) {
+        const { status } = await market.call(method, url, { token, body });
+        expect(status, `${key} with a token ${what}`).toBe(401);
       }
+      const { status } = await market.call(method, url, { token: foreign.token, body });
+      if (SHARED.test(key)) expect(status, `${key} with a foreign token`).toBe(200);
+      else expect([403, 404], `${key} with a foreign token`).toContain(status);
+      if (method !== 'get' || key.startsWith('get /accounts/')) continue;
+      expect((await market.call(method, url)).status, `${key} with our own token`).toBe(200);
     }
-    expect(tried).toBeGreaterThanOrEqual(9);
+    expect(operations.length).toBeGreaterThanOrEqual(50);
     expect((await market.get(`/payments/${payment.id}`)).json.status).not.toBe('cancelled');
+  });
+
+  test('403 with a token that has every scope but the one of the route', async () => {
+    const { operations } = await securedOperations();
+    for (const { key, method, url, body, scopes } of operations) {
+      expect(scopes, key).toHaveLength(1);
+      const others = allScopes.filter((scope) => !scopes.includes(scope));
+      expect(others, key).toHaveLength(allScopes.length - 1);
+      const token = await market.tokensOf.issueIntegrationToken(market.integrationId, others);
+      const { status, json } = await market.call(method, url, { token, body });
+      expect([status, json.detail], key).toEqual([403, `The token lacks the scope ${scopes[0]}.`]);
+    }
+    const used = new Set(operations.flatMap(({ scopes }) => scopes));
+    expect(allScopes.filter((scope) => !used.has(scope))).toEqual(['access_tokens:read']);
   });
 
   test('403 on cancel and release of a foreign payment, as documented', async () => {

@@ -169,6 +169,13 @@ export async function openMarketplace({
     payable,
     untilStatus,
     countPayments,
+    tokensOf: tokens,
+    /** An integration of a node below ours, and its token. */
+    openChildIntegration: async () => {
+      const child = await createNode(sql, { name: crypto.randomUUID(), parentId: node.id });
+      const { id } = await createIntegration(sql, { nodeId: child.id, name: 'child' });
+      return { nodeId: child.id, integrationId: id, token: await tokens.issueIntegrationToken(id) };
+    },
     openChild: async () => (await createNode(sql, { name: crypto.randomUUID(), parentId: node.id })).id,
     disableIntegration: () => sql`update integration set disabled_at = now() where id = ${integration.id}`,
     close: () => sql.end(),

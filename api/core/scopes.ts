@@ -1,0 +1,53 @@
+// Owns the list of scopes: what an integration can be allowed to do, one entry a kind of operation.
+
+/** Every scope and what it allows. A resource's `read` covers its lists. */
+export const scopes = {
+  'payments:create': 'Create payments',
+  'payments:read': 'Read payments, their logs and unmatched deals',
+  'payments:cancel': 'Cancel payments',
+  'payments:release': 'Release held money to payees',
+  'payments:refund': 'Refund held money to payers',
+  'payments:retry': 'Send pending payments to the consumer again',
+  'access_tokens:read': "See payments' access tokens; without it access_token is null",
+  'access_tokens:rotate': "Revoke payments' access tokens",
+  'unmatched:refund': 'Send unmatched deals back to their payers',
+  'ledger:read': 'Read accounts and their entries',
+  'parties:create': 'Create parties',
+  'parties:read': 'Read parties',
+  'parties:update': 'Change parties and their payout instruments',
+  'parties:erase': 'Erase parties',
+  'parties:export': 'Export everything held on a party',
+  'nodes:create': 'Add nodes',
+  'nodes:read': 'Read nodes and their deal policies',
+  'nodes:update': 'Change nodes and their deal policies',
+  'nodes:archive': 'Archive nodes and restore them',
+  'chains:create': 'Add chains; operators only',
+  'chains:update': 'Rename chains; operators only',
+  'networks:create': 'Add networks; operators only',
+  'networks:read': 'Read chains, networks and currencies',
+  'networks:update': 'Change networks; operators only',
+  'networks:archive': 'Archive networks and restore them; operators only',
+  'currencies:create': 'Add currencies; operators only',
+  'currencies:update': 'Change currencies; operators only',
+  'currencies:archive': 'Archive currencies and restore them; operators only',
+  'wallets:create': 'Add payee wallets',
+  'wallets:read': 'Read payee wallets',
+  'wallets:update': 'Rename payee wallets',
+  'wallets:archive': 'Archive payee wallets and restore them',
+  'integrations:create': 'Add integrations with at most the own scopes',
+  'integrations:read': 'Read integrations',
+  'integrations:update': 'Change integrations, within the own scopes',
+  'integrations:rotate': 'Give integrations a new secret, within the own scopes',
+  'integrations:disable': 'Disable and enable integrations, within the own scopes',
+} as const;
+
+/** What one kind of operation needs. */
+export type Scope = keyof typeof scopes;
+
+/** Every scope, in the order of {@link scopes}. */
+export const allScopes = Object.keys(scopes) as [Scope, ...Scope[]];
+
+/** Whether a list of scopes has this one; null stands for all. */
+export function hasScope(granted: readonly string[] | null, scope: string): boolean {
+  return granted === null || granted.includes(scope);
+}

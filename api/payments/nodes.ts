@@ -1,0 +1,193 @@
+// The node resource: a tree of merchants, each with the deal policy that it states and the one that holds for it.
+import { createRoute, z } from '@hono/zod-openapi';
+import { addNode, getNode, listNodes, type NodeRecord, setNodeArchived, updateNode } from '../core/nodes.ts';
+import { DEFAULT_POLICY } from '../core/platform.ts';
+import type { DealPolicy } from '../core/schema.ts';
+import { createRouter, jsonBody, jsonNumber, problems, requireIntegration, type Services } from '../http.ts';
+import { keyHeader, keyRefusals, once } from '../idempotency.ts';
+import { dealRequest, toPolicy } from './payment.ts';
+import { body, idParams, json, label, listQuery, paged } from './resource.ts';
+
+const policy = dealRequest.openapi('NodePolicy', {
+  description: 'Fields that the node states itself; the others hold as the nearest node above states them.',
+});
+
+const policyResponse = z
+  .object({
+    fee_bps: z.int(),
+    fee_fixed: z.number(),
+    fee_minimum: z.number().nullable(),
+    fee_maximum: z.number().nullable(),
+    fee_bearer: z.enum(['payer', 'payee']),
+    fee_recipient: z.string().nullable(),
+    arbiter: z.string().nullable(),
+    settlement_period_seconds: z.int(),
+    resolution_period_seconds: z.int(),
+    default_outcome: z.enum(['refund', 'release']),
+  })
+  .openapi('EffectivePolicy');
+
+const nodeResponse = z
+  .object({
+    id: z.uuid(),
+    parent_id: z.uuid().nullable(),
+    name: z.string(),
+    policy: policyResponse.partial().openapi('StatedPolicy', { description: 'What the node states itself' }),
+    effective_policy: policyResponse.openapi({ description: 'What holds for payments that leave it open' }),
+    created_at: z.string(),
+    archived_at: z.string().nullable(),
+  })
+  .openapi('Node');
+
+/** Mounts the routes of nodes. */
+export function nodeRoutes(services: Services) {
+  const { sql } = services;
+  const router = createRouter();
+  const authenticated = requireIntegration(services);
+  const shared = { tags: ['Nodes'], security: [{ integration: [] }] };
+  const refusals = ['invalid_request', 'unauthenticated', 'forbidden', 'not_found'] as const;
+
+  router.openapi(
+    createRoute({
+      ...shared,
+      method: 'post',
+      path: '/nodes',
+      summary: 'Add a node below another one',
+      middleware: [authenticated, jsonBody()] as const,
+      request: {
+        headers: keyHeader,
+        body: body(
+          z.strictObject({ parent_id: z.uuid(), name: label, policy: policy.optional() }).openapi('CreateNode'),
+        ),
+      },
+      responses: {
+        201: json(nodeResponse, 'The node'),
+        ...problems(...refusals, 'conflict', 'payload_too_large', ...keyRefusals),
+      },
+    }),
+    (c) => {
+      const { parent_id, name, policy: stated } = c.req.valid('json');
+      const request = { parentId: parent_id, name, policy: toPolicy(stated ?? {}) };
+      return once(c, services, 201, async (tx) => render(await addNode(tx, c.get('integration'), request)));
+    },
+  );
+
+  router.openapi(
+    createRoute({
+      ...shared,
+      method: 'get',
+      path: '/nodes',
+      summary: "List the integration's node and all below it, newest first",
+      middleware: authenticated,
+      request: { query: z.object({ parent_id: z.uuid().optional(), ...listQuery }) },
+      responses: { 200: json(paged(nodeResponse), 'A page of nodes'), ...problems(...refusals) },
+    }),
+    async (c) => {
+      const { parent_id, archived, page, per_page } = c.req.valid('query');
+      const filter = { parentId: parent_id, archived };
+      const { rows, total } = await listNodes(sql, c.get('integration'), filter, { page, perPage: per_page });
+      return c.json({ items: rows.map(render), page, per_page, total }, 200);
+    },
+  );
+
+  router.openapi(
+    createRoute({
+      ...shared,
+      method: 'get',
+      path: '/nodes/{id}',
+      summary: 'Get a node',
+      middleware: authenticated,
+      request: { params: idParams },
+      responses: { 200: json(nodeResponse, 'The node'), ...problems(...refusals) },
+    }),
+    async (c) => c.json(render(await getNode(sql, c.get('integration'), c.req.valid('param').id)), 200),
+  );
+
+  router.openapi(
+    createRoute({
+      ...shared,
+      method: 'patch',
+      path: '/nodes/{id}',
+      summary: 'Rename a node or replace what it states of its policy',
+      middleware: [authenticated, jsonBody()] as const,
+      request: {
+        params: idParams,
+        body: body(z.strictObject({ name: label.optional(), policy: policy.optional() }).openapi('PatchNode')),
+      },
+      responses: { 200: json(nodeResponse, 'The node'), ...problems(...refusals, 'conflict', 'payload_too_large') },
+    }),
+    async (c) => {
+      const { name, policy: stated } = c.req.valid('json');
+      const patch = { name, policy: stated && toPolicy(stated) };
+      return c.json(render(await updateNode(sql, c.get('integration'), c.req.valid('param').id, patch)), 200);
+    },
+  );
+
+  for (const [verb, archived, summary] of [
+    ['archive', true, 'Archive a node: no new payments in it and below; those there are go on'],
+    ['restore', false, 'Restore an archived node'],
+  ] as const) {
+    router.openapi(
+      createRoute({
+        ...shared,
+        method: 'post',
+        path: `/nodes/{id}/${verb}`,
+        summary,
+        middleware: authenticated,
+        request: { headers: keyHeader, params: idParams },
+        responses: { 200: json(nodeResponse, 'The node'), ...problems(...refusals, ...keyRefusals) },
+      }),
+      (c) =>
+        once(c, services, 200, async (tx) =>
+          render(await setNodeArchived(tx, c.get('integration'), c.req.valid('param').id, archived)),
+        ),
+    );
+  }
+
+  return router;
+}
+
+function render(node: NodeRecord): z.input<typeof nodeResponse> {
+  return {
+    id: node.id,
+    parent_id: node.parentId,
+    name: node.name,
+    policy: renderStated(node.policy),
+    effective_policy: renderPolicy(node.effectivePolicy),
+    created_at: node.createdAt.toISOString(),
+    archived_at: node.archivedAt?.toISOString() ?? null,
+  };
+}
+
+function renderPolicy(full: DealPolicy): z.input<typeof policyResponse> {
+  const decimal = (text: string | null) => (text === null ? null : jsonNumber(text));
+  return {
+    fee_bps: full.feeBps,
+    fee_fixed: jsonNumber(full.feeFixed),
+    fee_minimum: decimal(full.feeMinimum),
+    fee_maximum: decimal(full.feeMaximum),
+    fee_bearer: full.feeBearer,
+    fee_recipient: full.feeRecipient,
+    arbiter: full.arbiter,
+    settlement_period_seconds: full.settlementPeriodSeconds,
+    resolution_period_seconds: full.resolutionPeriodSeconds,
+    default_outcome: full.defaultOutcome,
+  };
+}
+
+function renderStated(stated: Partial<DealPolicy>): Partial<z.input<typeof policyResponse>> {
+  const names = {
+    fee_bps: 'feeBps',
+    fee_fixed: 'feeFixed',
+    fee_minimum: 'feeMinimum',
+    fee_maximum: 'feeMaximum',
+    fee_bearer: 'feeBearer',
+    fee_recipient: 'feeRecipient',
+    arbiter: 'arbiter',
+    settlement_period_seconds: 'settlementPeriodSeconds',
+    resolution_period_seconds: 'resolutionPeriodSeconds',
+    default_outcome: 'defaultOutcome',
+  } as const;
+  const rendered = Object.entries(renderPolicy({ ...DEFAULT_POLICY, ...stated }));
+  return Object.fromEntries(rendered.filter(([field]) => stated[names[field as keyof typeof names]] !== undefined));
+}

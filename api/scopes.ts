@@ -1,0 +1,88 @@
+// Owns which scope each operation needs, in one table. An operation that is not in it cannot be mounted.
+import type { OpenAPIHono } from '@hono/zod-openapi';
+import type { Context } from 'hono';
+import { routePath } from 'hono/route';
+import type { Scope } from './core/scopes.ts';
+
+const operationScopes: Readonly<Record<string, Scope>> = {
+  'POST /api/v1/payments': 'payments:create',
+  'GET /api/v1/payments': 'payments:read',
+  'GET /api/v1/payments/{id}': 'payments:read',
+  'GET /api/v1/payments/{id}/logs': 'payments:read',
+  'POST /api/v1/payments/{id}/cancel': 'payments:cancel',
+  'POST /api/v1/payments/{id}/release': 'payments:release',
+  'POST /api/v1/payments/{id}/refund': 'payments:refund',
+  'POST /api/v1/payments/{id}/retry-send': 'payments:retry',
+  'POST /api/v1/payments/{id}/access-token/rotate': 'access_tokens:rotate',
+  'GET /api/v1/unmatched-deals': 'payments:read',
+  'POST /api/v1/unmatched-deals/{network_id}/{deal_hash}/refund': 'unmatched:refund',
+  'GET /api/v1/accounts': 'ledger:read',
+  'GET /api/v1/accounts/{id}/entries': 'ledger:read',
+  'POST /api/v1/parties': 'parties:create',
+  'GET /api/v1/parties': 'parties:read',
+  'GET /api/v1/parties/{id}': 'parties:read',
+  'PATCH /api/v1/parties/{id}': 'parties:update',
+  'DELETE /api/v1/parties/{id}': 'parties:erase',
+  'GET /api/v1/parties/{id}/export': 'parties:export',
+  'POST /api/v1/parties/{id}/payout-instruments': 'parties:update',
+  'DELETE /api/v1/parties/{id}/payout-instruments/{instrument_id}': 'parties:update',
+  'POST /api/v1/nodes': 'nodes:create',
+  'GET /api/v1/nodes': 'nodes:read',
+  'GET /api/v1/nodes/{id}': 'nodes:read',
+  'PATCH /api/v1/nodes/{id}': 'nodes:update',
+  'POST /api/v1/nodes/{id}/archive': 'nodes:archive',
+  'POST /api/v1/nodes/{id}/restore': 'nodes:archive',
+  'POST /api/v1/chains': 'chains:create',
+  'GET /api/v1/chains': 'networks:read',
+  'GET /api/v1/chains/{id}': 'networks:read',
+  'PATCH /api/v1/chains/{id}': 'chains:update',
+  'POST /api/v1/networks': 'networks:create',
+  'GET /api/v1/networks': 'networks:read',
+  'GET /api/v1/networks/{id}': 'networks:read',
+  'PATCH /api/v1/networks/{id}': 'networks:update',
+  'POST /api/v1/networks/{id}/archive': 'networks:archive',
+  'POST /api/v1/networks/{id}/restore': 'networks:archive',
+  'POST /api/v1/currencies': 'currencies:create',
+  'GET /api/v1/currencies': 'networks:read',
+  'GET /api/v1/currencies/{id}': 'networks:read',
+  'PATCH /api/v1/currencies/{id}': 'currencies:update',
+  'POST /api/v1/currencies/{id}/archive': 'currencies:archive',
+  'POST /api/v1/currencies/{id}/restore': 'currencies:archive',
+  'POST /api/v1/wallets': 'wallets:create',
+  'GET /api/v1/wallets': 'wallets:read',
+  'GET /api/v1/wallets/{id}': 'wallets:read',
+  'PATCH /api/v1/wallets/{id}': 'wallets:update',
+  'POST /api/v1/wallets/{id}/archive': 'wallets:archive',
+  'POST /api/v1/wallets/{id}/restore': 'wallets:archive',
+  'POST /api/v1/integrations': 'integrations:create',
+  'GET /api/v1/integrations': 'integrations:read',
+  'GET /api/v1/integrations/{id}': 'integrations:read',
+  'PATCH /api/v1/integrations/{id}': 'integrations:update',
+  'POST /api/v1/integrations/{id}/rotate-secret': 'integrations:rotate',
+  'POST /api/v1/integrations/{id}/disable': 'integrations:disable',
+  'POST /api/v1/integrations/{id}/enable': 'integrations:disable',
+};
+
+/** The scope that the operation in `c` needs. @throws Error for one that the table lacks. */
+export function scopeOfOperation(c: Context): Scope {
+  const method = c.req.method === 'HEAD' ? 'GET' : c.req.method;
+  return scopeOf(method, routePath(c).replace(/:(\w+)/g, '{$1}'));
+}
+
+function scopeOf(method: string, path: string): Scope {
+  const scope = operationScopes[`${method} ${path}`];
+  if (!scope) throw new Error(`${method} ${path} has no scope in api/scopes.ts.`);
+  return scope;
+}
+
+/** Writes each operation's scope into its documentation. @throws Error when a secured operation has none. */
+export function documentScopes(registry: OpenAPIHono['openAPIRegistry']): void {
+  for (const definition of registry.definitions) {
+    if (definition.type !== 'route') continue;
+    const { route } = definition;
+    if (!route.security?.some((scheme) => 'integration' in scheme)) continue;
+    const scope = scopeOf(route.method.toUpperCase(), route.path);
+    route.security = [{ integration: [scope] }];
+    route.description = [route.description, `Scope: \`${scope}\`.`].filter(Boolean).join(' ');
+  }
+}
