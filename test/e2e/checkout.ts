@@ -178,9 +178,9 @@ export class CheckoutPage {
     return found;
   }
 
-  /** Keeps a picture of the checkout. */
-  async picture(name: string): Promise<void> {
-    await this.#keep(name, async () => {
+  /** Keeps a picture of the checkout; `zoom` makes it smaller. */
+  async picture(name: string, zoom = 1): Promise<void> {
+    await this.#keep(name, zoom, async () => {
       const box = await this.page.locator('dealkeep-checkout').boundingBox();
       const { width = 0 } = this.page.viewportSize() ?? {};
       if (!box) throw new Error('There is no checkout to picture.');
@@ -190,12 +190,9 @@ export class CheckoutPage {
     });
   }
 
-  /** Keeps a picture of the whole page. */
-  async wholePicture(name: string): Promise<void> {
-    // Smaller than life: it is for the README.
-    await this.page.evaluate("document.documentElement.style.zoom = '0.7'");
-    await this.#keep(name, async () => ({ fullPage: true }));
-    await this.page.evaluate("document.documentElement.style.zoom = ''");
+  /** Keeps a picture of what the window shows, smaller than life. */
+  async windowPicture(name: string): Promise<void> {
+    await this.#keep(name, 0.7, async () => ({ fullPage: false }));
   }
 
   /** Changes what the API answers to the widget, before the page sees it. */
@@ -213,11 +210,13 @@ export class CheckoutPage {
   }
 
   /** Present pictures stay unless SCREENSHOTS is set, so that a test run changes no file. */
-  async #keep(name: string, options: () => Promise<PageScreenshotOptions>): Promise<void> {
+  async #keep(name: string, zoom: number, options: () => Promise<PageScreenshotOptions>): Promise<void> {
     const path = join(SCREENSHOTS, `${name}.png`);
     if (existsSync(path) && !process.env.SCREENSHOTS) return;
     await mkdir(SCREENSHOTS, { recursive: true });
     await this.page.emulateMedia({ reducedMotion: 'reduce' });
+    await this.page.evaluate(`document.documentElement.style.zoom = '${zoom}'`);
     await this.page.screenshot({ ...(await options()), path });
+    await this.page.evaluate("document.documentElement.style.zoom = ''");
   }
 }

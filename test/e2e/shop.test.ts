@@ -42,7 +42,7 @@ afterAll(async () => {
 });
 
 async function visit(url = shop.url): Promise<CheckoutPage> {
-  const context = await stage.browser.newContext({ viewport: { width: 860, height: 640 } });
+  const context = await stage.browser.newContext({ viewport: { width: 900, height: 570 } });
   const visitor = new CheckoutPage(context, await context.newPage());
   await visitor.page.goto(url);
   return visitor;
@@ -65,7 +65,7 @@ async function buy(product: string): Promise<CheckoutPage> {
 describe('the demo shop', () => {
   test('sells for USDC: paid with the test wallet, released at the desk, with its timeline', async () => {
     const visitor = await buy('Walnut desk lamp');
-    await visitor.wholePicture('shop-order');
+    await visitor.windowPicture('shop-order');
     expect(await visitor.violations()).toEqual([]);
     await visitor.press('Release to the seller');
     await visitor.until('released');
@@ -85,7 +85,7 @@ describe('the demo shop', () => {
   test('lists its products, and says that it is in local mode', async () => {
     const visitor = await visit();
     await visitor.page.getByText('Local mode.').waitFor();
-    await visitor.wholePicture('shop');
+    await visitor.windowPicture('shop');
     expect(await visitor.violations()).toEqual([]);
     await visitor.close();
   });
