@@ -129,31 +129,30 @@ export async function updateNetwork(
     operatorAddress: operatorAddress ?? known.operatorAddress,
     confirmations: confirmations ?? known.confirmations,
   };
+  const moves = changed.diamondAddress !== known.diamondAddress;
+  if (moves) await refuseUsed(sql, id);
   const faults = new FieldFaults();
   await new Chain().checkNetwork({ ...known, ...changed }, faults);
   faults.throwIfAny();
   return await refuseTakenName(
     transact(sql, async (tx) => {
       // A payment's row waits for this lock by its foreign key, so that "unused" stays true until the change is made.
-      const [row] = await tx<
-        { diamondAddress: Address }[]
-      >`select diamond_address from network where id = ${id} for update`;
-      if (row?.diamondAddress !== changed.diamondAddress && (await isUsed(tx, id))) {
-        throw new CoreError('conflict', 'The diamond of a network in use never changes.', [
-          { pointer: '/diamond_address', message: 'is in use and cannot change' },
-        ]);
-      }
+      await tx`select 1 from network where id = ${id} for update`;
+      if (moves) await refuseUsed(tx, id);
       await tx`update network set ${tx(changed)} where id = ${id}`;
       return await findNetwork(tx, id);
     }),
   );
 }
 
-async function isUsed(tx: Transaction, networkId: string): Promise<boolean> {
-  const [used] = await tx`
-    select 1 where exists (select 1 from payment where network_id = ${networkId})
-      or exists (select 1 from currency where network_id = ${networkId})`;
-  return used !== undefined;
+async function refuseUsed(sql: Sql | Transaction, id: string): Promise<void> {
+  const [used] = await sql`
+    select 1 where exists (select 1 from payment where network_id = ${id})
+      or exists (select 1 from currency where network_id = ${id})`;
+  if (!used) return;
+  throw new CoreError('conflict', 'The diamond of a network in use never changes.', [
+    { pointer: '/diamond_address', message: 'is in use and cannot change' },
+  ]);
 }
 
 /** Archives a network, which ends new payments on it, or restores it. @throws forbidden · not_found */

@@ -97,10 +97,11 @@ export function integrationRoutes(services: Services) {
   const authenticated = requireIntegration(services);
   const shared = { tags: ['Integrations'], security: [{ integration: [] }] };
   const refusals = ['invalid_request', 'unauthenticated', 'forbidden', 'not_found'] as const;
-  const restoreSecret: Restore<z.input<typeof secretResponse>> = async (tx, answer) => ({
-    ...answer,
-    client_secret: await recoverSecret(tx, tokens, { id: answer.id, version: answer.secret_version }),
-  });
+  const restoreSecret: Restore<z.input<typeof secretResponse>> = async (tx, answer) => {
+    // A kept answer's numbers are their own text.
+    const version = Number(JSON.stringify(answer.secret_version));
+    return { ...answer, client_secret: await recoverSecret(tx, tokens, { id: answer.id, version }) };
+  };
 
   router.openapi(
     createRoute({
