@@ -50,10 +50,12 @@ export type WidgetPayment = {
   offer_hash: Hex | null;
   /** The deal's id, once a deposit was mirrored. */
   deal_hash: Hex | null;
+  /** One a payee, at least one. */
+  legs: { payment_address: Address; price_units: string; offer_hash: Hex | null }[];
   /** Blocks that make a deposit count. */
   confirmations: number;
-  /** Null unless a deposit is possible. */
-  contract: { function_name: string; arguments: TermsJson[] } | null;
+  /** Null unless a deposit is possible; the argument of a cart is the list of its terms. */
+  contract: { function_name: string; arguments: (TermsJson | TermsJson[])[] } | null;
 };
 
 /** The access token, or what provides one when it is needed; a provider is asked again after a 401. */
@@ -142,6 +144,7 @@ function isPayment(value: unknown): value is WidgetPayment {
     ['transaction_hash', 'offer_hash', 'deal_hash'].every((name) => field(name) === null || matches(name, HASH)) &&
     !Number.isNaN(Date.parse(String(field('expires_at')))) &&
     statuses.some((status) => status === field('status')) &&
+    Array.isArray(field('legs')) &&
     isContract(field('contract'))
   );
 }

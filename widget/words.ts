@@ -347,11 +347,17 @@ export const labels = {
 export function agreement(snapshot: Snapshot): [string, string][] {
   const { deal, payment } = snapshot;
   if (!deal || !payment) return [];
-  const { terms } = deal;
+  // What is not about one payee is the same in every leg: the API gives a payment one policy.
+  const [{ terms }] = deal.legs;
+  const feeUnits = deal.legs.reduce((sum, leg) => sum + leg.terms.fee, 0n);
+  const sellers = deal.legs.map((leg): [string, string] => [
+    'Seller',
+    deal.legs.length === 1 ? leg.terms.payee : `${leg.terms.payee}: ${amount(snapshot, leg.terms.amount)}`,
+  ]);
   const time = (seconds: bigint) => moment(new Date(Number(seconds) * 1_000));
-  const fee = terms.fee > 0n ? `${amount(snapshot, terms.fee)}, taken from the seller’s share` : 'none';
+  const fee = feeUnits > 0n ? `${amount(snapshot, feeUnits)}, taken from the seller’s share` : 'none';
   return [
-    ['Seller', terms.payee],
+    ...sellers,
     ['Held by the contract', deal.diamond],
     ['Paid to the seller by', `you, or the shop’s operator ${shortHex(terms.operator)}`],
     ['Paid back to you by', `the seller, or the operator until ${time(terms.settlementDeadline)}`],

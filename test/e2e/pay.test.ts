@@ -40,6 +40,26 @@ beforeAll(async () => {
 });
 
 describe('paying', () => {
+  test('a cart of three sellers: one approval of the sum, one deposit, every leg funded', async () => {
+    const wallet = await ScriptedWallet.open(stack);
+    const legs = await Promise.all(
+      [12, 8, 5.5].map(async (share) => ({
+        payment_address: (await ScriptedWallet.open(stack, { tokenUnits: 1n })).address,
+        paid_price: share,
+      })),
+    );
+    const { payment } = await payable({ legs });
+    const checkout = await stage.open(payment, [wallet]);
+    await checkout.connect(wallet);
+    await checkout.press('Pay 25.50 USDC');
+    await checkout.until('funded');
+    expect(wallet.deeds).toEqual(['connect', 'approve', 'deposit']);
+    expect(await balance('USDC', wallet.address)).toBe(1_000_000_000n - AMOUNT_UNITS);
+    const paid = await stage.market.untilStatus(payment.id, 'funded');
+    expect(paid.legs.map((leg: { status: string }) => leg.status)).toEqual(['funded', 'funded', 'funded']);
+    await checkout.close();
+  });
+
   for (const token of ['USDC', 'USDT'] as const) {
     test(`${token}: connect, approve, pay, funded; released: the payee has the amount less the fee`, async () => {
       const wallet = await ScriptedWallet.open(stack);

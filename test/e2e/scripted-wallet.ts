@@ -26,7 +26,8 @@ export class WalletError extends Error {
 }
 
 const APPROVE = toFunctionSelector('approve(address,uint256)');
-const DEPOSIT = toFunctionSelector(`deposit((${termsParameters.map(({ type }) => type).join()}))`);
+const TERMS = `(${termsParameters.map(({ type }) => type).join()})`;
+const DEPOSITS = [`deposit(${TERMS})`, `depositMany(${TERMS}[])`].map((signature) => toFunctionSelector(signature));
 const ICON =
   'data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHZpZXdCb3g9IjAgMCAzMiAzMiI+PHJlY3Qgd2lkdGg9IjMyIiBoZWlnaHQ9IjMyIiByeD0iOCIgZmlsbD0iIzMzNGRiMyIvPjxjaXJjbGUgY3g9IjE2IiBjeT0iMTYiIHI9IjciIGZpbGw9IiNmZmYiLz48L3N2Zz4=';
 
@@ -197,9 +198,10 @@ export class ScriptedWallet {
 
   async #send({ to, data }: { to: Address; data: Hex }): Promise<Hex> {
     const selector = data.slice(0, 10);
-    if (selector !== APPROVE && selector !== DEPOSIT) throw new WalletError(-32602, `Unexpected call ${selector}.`);
+    const isDeposit = DEPOSITS.some((known) => known === selector);
+    if (selector !== APPROVE && !isDeposit) throw new WalletError(-32602, `Unexpected call ${selector}.`);
     const isReset = selector === APPROVE && BigInt(`0x${data.slice(74)}`) === 0n;
-    await this.#ask(selector === DEPOSIT ? 'deposit' : isReset ? 'reset' : 'approve');
+    await this.#ask(isDeposit ? 'deposit' : isReset ? 'reset' : 'approve');
     const own = selector === APPROVE && this.approveUnits !== null;
     const units = (this.approveUnits ?? 0n).toString(16).padStart(64, '0');
     return await this.wallet.client.sendTransaction({ to, data: own ? `${slice(data, 0, 36)}${units}` : data });

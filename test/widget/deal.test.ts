@@ -1,5 +1,5 @@
 // What the widget believes of a payment's data: nothing that does not hash to the offer, nothing the page knows better.
-import { type Address, toFunctionSelector, zeroAddress } from 'viem';
+import { type Address, decodeFunctionData, toFunctionSelector, zeroAddress } from 'viem';
 import { toFunctionSignature } from 'viem/utils';
 import { describe, expect, test } from 'vitest';
 import { escrowAbi } from '../../contracts/abi.ts';
@@ -7,7 +7,7 @@ import { dealId, offerId, type Terms } from '../../contracts/terms.ts';
 import { agreeOnId, dealIdFor, Mismatch, openDeal } from '../../widget/deposit/deal.ts';
 import { depositCall } from '../../widget/deposit/escrow.ts';
 import { contractErrors, problemOf } from '../../widget/deposit/problem.ts';
-import type { WidgetPayment } from '../../widget/payment.ts';
+import type { TermsJson, WidgetPayment } from '../../widget/payment.ts';
 
 const address = (digit: string): Address => `0x${digit.repeat(40)}`;
 const terms: Terms = {
@@ -48,17 +48,27 @@ function paymentOf(changed: Partial<Terms> = {}, fields: Partial<WidgetPayment> 
     expires_at: '2033-05-18T03:33:20Z',
     offer_hash: offerId(terms, 31337, diamond),
     deal_hash: null,
+    legs: [
+      { payment_address: terms.payee, price_units: `${terms.amount}`, offer_hash: offerId(terms, 31337, diamond) },
+    ],
     confirmations: 1,
     contract: { function_name: 'deposit', arguments: [json] },
     ...fields,
   };
 }
 
+/** The fields in which a payment of one leg tells the hash of these terms. */
+function hashOf(changed: Terms): Partial<WidgetPayment> {
+  const offer_hash = dealId(changed, 31337, diamond);
+  return { offer_hash, legs: [{ payment_address: changed.payee, price_units: `${changed.amount}`, offer_hash }] };
+}
+
 describe('openDeal', () => {
   test('takes data that agrees with itself', () => {
     expect(openDeal(paymentOf(), {}, null)).toEqual({
-      terms,
-      offer: offerId(terms, 31337, diamond),
+      legs: [{ terms, offer: offerId(terms, 31337, diamond) }],
+      token: terms.token,
+      amountUnits: terms.amount,
       chainId: 31337,
       diamond,
     });
@@ -85,7 +95,7 @@ describe('openDeal', () => {
 
   test('refuses terms that name a payer, even when their hash is given', () => {
     const named = { ...terms, payer: address('a') };
-    const payment = paymentOf(named, { offer_hash: dealId(named, 31337, diamond) });
+    const payment = paymentOf(named, hashOf(named));
     expect(() => openDeal(payment, {}, null)).toThrow(Mismatch);
   });
 
@@ -114,15 +124,61 @@ describe('openDeal', () => {
   test('refuses another offer than was read before', () => {
     const before = openDeal(paymentOf(), {}, null);
     const changed = { ...terms, ref: 1n };
-    const payment = paymentOf(changed, { offer_hash: offerId(changed, 31337, diamond) });
+    const payment = paymentOf(changed, hashOf(changed));
     expect(() => openDeal(payment, {}, before)).toThrow(Mismatch);
   });
 
   test("the depositor becomes the payer in the deal's id", () => {
     const deal = openDeal(paymentOf(), {}, null);
     const id = dealId({ ...terms, payer: address('a') }, 31337, diamond);
-    expect(dealIdFor(deal, address('a'))).toBe(id);
-    expect(() => agreeOnId(deal, address('b'), id)).toThrow(Mismatch);
+    expect(dealIdFor(deal, deal.legs[0], address('a'))).toBe(id);
+    expect(() => agreeOnId(deal, deal.legs[0], address('b'), id)).toThrow(Mismatch);
+  });
+});
+
+describe('openDeal, of a cart', () => {
+  const second = { ...terms, ref: 6n, payee: address('5'), amount: 1_500_000n, fee: 15_000n };
+
+  /** A payment of two legs, 25.5 and 1.5. */
+  function cartOf(list: Terms[] = [terms, second], fields: Partial<WidgetPayment> = {}): WidgetPayment {
+    const calls = list.map((leg) => paymentOf(leg).contract?.arguments[0] as TermsJson);
+    const legs = [terms, second].map((leg) => ({
+      payment_address: leg.payee,
+      price_units: `${leg.amount}`,
+      offer_hash: offerId(leg, 31337, diamond),
+    }));
+    const contract = { function_name: 'depositMany', arguments: [calls] };
+    return paymentOf({}, { price_units: '27000000', legs, contract, ...fields });
+  }
+
+  test('takes every leg, and their sum', () => {
+    const deal = openDeal(cartOf(), {}, null);
+    expect(deal.legs.map((leg) => leg.terms)).toEqual([terms, second]);
+    expect(deal.amountUnits).toBe(27_000_000n);
+    expect(decodeFunctionData({ abi: escrowAbi, data: depositCall(deal).data })).toEqual({
+      functionName: 'depositMany',
+      args: [[terms, second]],
+    });
+  });
+
+  test('takes what is left once a leg is paid, and nothing new', () => {
+    const before = openDeal(cartOf(), {}, null);
+    const rest = openDeal(cartOf([second]), {}, before);
+    expect(rest.amountUnits).toBe(1_500_000n);
+    expect(() => openDeal(cartOf([{ ...second, ref: 9n }]), {}, before)).toThrow(Mismatch);
+  });
+
+  test.each([
+    ['price', { price_units: '1' }],
+    ['function', { contract: { function_name: 'deposit', arguments: cartOf().contract?.arguments ?? [] } }],
+  ])('refuses another %s', (_what, fields) => {
+    expect(() => openDeal(cartOf([terms, second], fields), {}, null)).toThrow(Mismatch);
+  });
+
+  test('refuses a leg whose payee, amount or terms are not what the payment says', () => {
+    for (const change of [{ payee: address('a') }, { amount: 1n }, { ref: 8n }]) {
+      expect(() => openDeal(cartOf([terms, { ...second, ...change }]), {}, null)).toThrow(Mismatch);
+    }
   });
 });
 

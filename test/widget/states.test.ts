@@ -56,6 +56,7 @@ const payment: WidgetPayment = {
   offer_hash: null,
   deal_hash: null,
   confirmations: 1,
+  legs: [],
   contract: null,
 };
 const problems: ProblemCode[] = [

@@ -16,10 +16,15 @@ export type Expected = {
   amountUnits?: bigint | string;
 };
 
-/** A payment's agreement after it was checked. */
+/** What one payee gets: its terms, and the id of the offer that they are. */
+export type Leg = { terms: Terms; offer: Hex };
+
+/** A payment's agreement after it was checked: usually one leg; several are paid by one call. */
 export type Deal = {
-  terms: Terms;
-  offer: Hex;
+  legs: readonly [Leg, ...Leg[]];
+  token: Address;
+  /** What the legs cost together, in base units. */
+  amountUnits: bigint;
   chainId: number;
   diamond: Address;
 };
@@ -40,43 +45,66 @@ export class Mismatch extends Error {
  * @throws Mismatch
  */
 export function openDeal(payment: WidgetPayment, expected: Expected, before: Deal | null): Deal {
-  const json = payment.contract?.arguments[0];
-  if (!payment.contract || !json) throw new Mismatch('the call', 'nothing', 'a deposit');
-  agree('the call', payment.contract.function_name, 'deposit');
-  const terms = termsOf(json);
   const chainId = payment.network_id;
   const diamond = getAddress(lower(payment.diamond_address));
-  const offer = offerId(terms, chainId, diamond);
-
-  agree('the hash of the terms', offer, payment.offer_hash);
-  // Only an offer can be closed by a cancellation: terms that name a payer were not handed out by this operation.
-  agree('the payer', terms.payer, zeroAddress);
-  agree('the amount', terms.amount, BigInt(payment.price_units));
-  agreeAddress('the token', terms.token, payment.token_address);
-  agreeAddress('the seller’s address', terms.payee, payment.payment_address);
+  const [first, ...others] = calledTerms(payment).map((json) => openLeg(termsOf(json), payment, chainId, diamond));
+  if (!first) throw new Mismatch('the call', 'nothing', 'a deposit');
+  agree('the hash of the terms', payment.legs[0]?.offer_hash, payment.offer_hash);
+  const legs = [first, ...others] as const;
+  const { token } = first.terms;
+  const amountUnits = legs.reduce((sum, { terms }) => sum + terms.amount, 0n);
+  // Legs that are paid already are not called again; before that, all of them cost the price.
+  if (legs.length === payment.legs.length) agree('the amount', amountUnits, BigInt(payment.price_units));
+  if (payment.legs.length === 1) agreeAddress('the seller’s address', first.terms.payee, payment.payment_address);
 
   if (expected.chainId !== undefined) agree('the network', chainId, expected.chainId);
   if (expected.diamond !== undefined) agreeAddress('the escrow contract', diamond, expected.diamond);
-  if (expected.token !== undefined) agreeAddress('the token', terms.token, expected.token);
-  if (expected.payee !== undefined) agreeAddress('the seller’s address', terms.payee, expected.payee);
-  if (expected.amountUnits !== undefined) agree('the amount', terms.amount, BigInt(expected.amountUnits));
+  if (expected.token !== undefined) agreeAddress('the token', token, expected.token);
+  for (const { terms } of legs) {
+    if (expected.payee !== undefined) agreeAddress('the seller’s address', terms.payee, expected.payee);
+  }
+  if (expected.amountUnits !== undefined) agree('the amount', amountUnits, BigInt(expected.amountUnits));
 
   if (before) {
     agree('the network', chainId, before.chainId);
     agreeAddress('the escrow contract', diamond, before.diamond);
-    agree('the hash of the terms', offer, before.offer);
+    // A leg that somebody paid meanwhile may be gone; none may come or change.
+    const known = before.legs.map((leg) => leg.offer);
+    for (const { offer } of legs) agree('the hash of the terms', known.includes(offer), true);
   }
-  return { terms, offer, chainId, diamond };
+  return { legs, token, amountUnits, chainId, diamond };
 }
 
-/** The id that the deal gets when this account deposits. */
-export function dealIdFor({ terms, chainId, diamond }: Deal, payer: Address): Hex {
+/** The terms that the call deposits under: of one leg, or of a cart. @throws Mismatch */
+function calledTerms({ contract }: WidgetPayment): TermsJson[] {
+  const [argument] = contract?.arguments ?? [];
+  if (!contract || !argument) throw new Mismatch('the call', 'nothing', 'a deposit');
+  const isCart = Array.isArray(argument);
+  agree('the call', contract.function_name, isCart ? 'depositMany' : 'deposit');
+  return isCart ? argument : [argument];
+}
+
+/** One leg, held against what the payment says of it. @throws Mismatch */
+function openLeg(terms: Terms, payment: WidgetPayment, chainId: number, diamond: Address): Leg {
+  const offer = offerId(terms, chainId, diamond);
+  const said = payment.legs.find((leg) => leg.offer_hash === offer);
+  if (!said) throw new Mismatch('the hash of the terms', offer, payment.legs.map((leg) => leg.offer_hash).join(' or '));
+  // Only an offer can be closed by a cancellation: terms that name a payer were not handed out by this operation.
+  agree('the payer', terms.payer, zeroAddress);
+  agree('the amount', terms.amount, BigInt(said.price_units));
+  agreeAddress('the token', terms.token, payment.token_address);
+  agreeAddress('the seller’s address', terms.payee, said.payment_address);
+  return { terms, offer };
+}
+
+/** The id that a leg gets when this account deposits. */
+export function dealIdFor({ chainId, diamond }: Deal, { terms }: Leg, payer: Address): Hex {
   return dealId({ ...terms, payer }, chainId, diamond);
 }
 
-/** @throws Mismatch when a confirmed deal is not what this payment offered. */
-export function agreeOnId(deal: Deal, payer: Address, dealHash: Hex): void {
-  agree('the deal on the network', dealHash, dealIdFor(deal, payer));
+/** @throws Mismatch when a deal's id is not what the terms of this leg hash to. */
+export function agreeOnId(deal: Deal, leg: Leg, payer: Address, dealHash: Hex): void {
+  agree('the deal on the network', dealHash, dealIdFor(deal, leg, payer));
 }
 
 function termsOf(json: TermsJson): Terms {

@@ -26,9 +26,11 @@ const tokenAbi = parseAbi([
 ]);
 
 const termsTuple = [{ type: 'tuple', components: termsParameters }] as const;
-const signature = (name: string) => `${name}((${termsParameters.map(({ type }) => type).join()}))`;
-const depositSelector = toFunctionSelector(signature('deposit'));
-const dealIdSelector = toFunctionSelector(signature('dealId'));
+const termsList = [{ type: 'tuple[]', components: termsParameters }] as const;
+const termsType = `(${termsParameters.map(({ type }) => type).join()})`;
+const depositSelector = toFunctionSelector(`deposit(${termsType})`);
+const depositManySelector = toFunctionSelector(`depositMany(${termsType}[])`);
+const dealIdSelector = toFunctionSelector(`dealId(${termsType})`);
 
 // Upper bounds of what each takes, so that the fee can be judged before a deposit can be simulated.
 const GAS = { reset: 50_000n, approve: 65_000n, deposit: 160_000n } as const;
@@ -46,15 +48,18 @@ export type Funds = {
   gasPriceUnits: bigint;
 };
 
-/** The call that opens the deal. */
-export function depositCall({ terms, diamond }: Deal): Call {
-  return { to: diamond, data: withTerms(depositSelector, terms) };
+/** The call that opens the deal, or all deals of a cart. */
+export function depositCall({ legs, diamond }: Deal): Call {
+  const [first] = legs;
+  if (legs.length === 1) return { to: diamond, data: withTerms(depositSelector, first.terms) };
+  const list = encodeAbiParameters(termsList, [legs.map(({ terms }) => terms)]);
+  return { to: diamond, data: `${depositManySelector}${list.slice(2)}` };
 }
 
 /** The call that allows the diamond to take `units`, no more. */
-export function approveCall({ terms, diamond }: Deal, units: bigint): Call {
+export function approveCall({ token, diamond }: Deal, units: bigint): Call {
   return {
-    to: terms.token,
+    to: token,
     data: encodeFunctionData({ abi: tokenAbi, functionName: 'approve', args: [diamond, units] }),
   };
 }
@@ -65,9 +70,9 @@ export async function readChainId(provider: Provider): Promise<number> {
 }
 
 /** Balance, allowance, coin and gas price of an account. @throws Problem network_down */
-export async function readFunds(provider: Provider, { terms, diamond }: Deal, account: Address): Promise<Funds> {
+export async function readFunds(provider: Provider, { token, diamond }: Deal, account: Address): Promise<Funds> {
   const view = (functionName: 'balanceOf' | 'allowance', args: readonly [Address] | readonly [Address, Address]) =>
-    word(provider, { to: terms.token, data: encodeFunctionData({ abi: tokenAbi, functionName, args }) });
+    word(provider, { to: token, data: encodeFunctionData({ abi: tokenAbi, functionName, args }) });
   const [tokenUnits, allowanceUnits, coin, gasPrice] = await Promise.all([
     view('balanceOf', [account]),
     view('allowance', [account, diamond]),
@@ -83,9 +88,10 @@ export async function readDealId(provider: Provider, { diamond }: Deal, terms: T
   return numberToHex(id, { size: 32 });
 }
 
-/** Wei that these steps will take at most. */
-export function feeUnits(steps: readonly (keyof typeof GAS)[], gasPriceUnits: bigint): bigint {
-  return steps.reduce((sum, step) => sum + GAS[step], 0n) * gasPriceUnits;
+/** Wei that these steps will take at most, for a deal of so many legs. */
+export function feeUnits(steps: readonly (keyof typeof GAS)[], legs: number, gasPriceUnits: bigint): bigint {
+  const gas = (step: keyof typeof GAS) => (step === 'deposit' ? GAS.deposit * BigInt(legs) : GAS[step]);
+  return steps.reduce((sum, step) => sum + gas(step), 0n) * gasPriceUnits;
 }
 
 /** Runs a call without sending it. @throws Problem with the contract's own reason */

@@ -112,10 +112,10 @@ export class DepositFlow {
       await this.#finishAllowance(turn);
       const funds = await readFunds(provider, deal, account);
       const steps = await this.#stepsFor(funds.allowanceUnits);
-      const fee = { needUnits: feeUnits(steps, funds.gasPriceUnits), haveUnits: funds.coinUnits };
+      const fee = { needUnits: feeUnits(steps, deal.legs.length, funds.gasPriceUnits), haveUnits: funds.coinUnits };
       if (turn !== this.#turn) return;
       const found = { balanceUnits: funds.tokenUnits, fee, steps, signed: 0 };
-      if (funds.tokenUnits < deal.terms.amount) return void this.#checkout.send('short', found);
+      if (funds.tokenUnits < deal.amountUnits) return void this.#checkout.send('short', found);
       if (fee.haveUnits < fee.needUnits) return void this.#checkout.send('dry', found);
       this.#checkout.send('pass', found);
     } catch (error) {
@@ -181,7 +181,7 @@ export class DepositFlow {
     forgetSent(this.#checkout.paymentId);
     // Wallets let their owner allow less than was asked for.
     const { allowanceUnits } = await readFunds(provider, deal, account);
-    if (step === 'approve' && allowanceUnits < deal.terms.amount) throw new Problem('allowance_short');
+    if (step === 'approve' && allowanceUnits < deal.amountUnits) throw new Problem('allowance_short');
     this.#checkout.patch({ signed: this.#checkout.snapshot.signed + 1 });
     return turn === this.#turn;
   }
@@ -196,8 +196,10 @@ export class DepositFlow {
     if (!connection || !deal || !this.#checkout.snapshot.payment?.contract) throw new Problem('wallet_failed');
     if (connection.account !== this.#connection?.account) throw new Problem('wallet_moved');
     if ((await readChainId(connection.provider)) !== deal.chainId) throw new Problem('wallet_moved');
-    const terms = { ...deal.terms, payer: connection.account };
-    agreeOnId(deal, connection.account, await readDealId(connection.provider, deal, terms));
+    const { provider, account } = connection;
+    for (const leg of deal.legs) {
+      agreeOnId(deal, leg, account, await readDealId(provider, deal, { ...leg.terms, payer: account }));
+    }
     return connection;
   }
 
@@ -205,10 +207,10 @@ export class DepositFlow {
   async #stepsFor(allowanceUnits: bigint): Promise<Step[]> {
     const deal = this.#deal;
     const connection = this.#connection;
-    if (!deal || !connection || allowanceUnits >= deal.terms.amount) return ['deposit'];
+    if (!deal || !connection || allowanceUnits >= deal.amountUnits) return ['deposit'];
     if (allowanceUnits === 0n) return ['approve', 'deposit'];
     // Tokens like USDT refuse to change an allowance that is not zero; the others need no reset.
-    const call = approveCall(deal, deal.terms.amount);
+    const call = approveCall(deal, deal.amountUnits);
     const changes = await simulate(connection.provider, connection.account, call).then(
       () => true,
       (error) => {
@@ -297,5 +299,5 @@ export class DepositFlow {
 
 function callOf(step: Step, deal: Deal): Call {
   if (step === 'deposit') return depositCall(deal);
-  return approveCall(deal, step === 'approve' ? deal.terms.amount : 0n);
+  return approveCall(deal, step === 'approve' ? deal.amountUnits : 0n);
 }
