@@ -4,9 +4,10 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { serveStatic } from '@hono/node-server/serve-static';
+import { compress } from 'hono/compress';
 import { cors } from 'hono/cors';
 import { secureHeaders } from 'hono/secure-headers';
-import { createRouter, limitBody, renderError, renderNotFound, requestId, type Services } from './http.ts';
+import { createRouter, limitBody, problems, renderError, renderNotFound, requestId, type Services } from './http.ts';
 import { paymentsSurface } from './payments/index.ts';
 import { documentScopes } from './scopes.ts';
 
@@ -39,13 +40,17 @@ export function createApp(services: Services) {
   app.use(requestId(), secureHeaders({ crossOriginResourcePolicy: 'cross-origin' }), limitBody());
   const anyOrigin = cors({ origin: '*', allowMethods: ['GET'], allowHeaders: ['Authorization'], maxAge: 86_400 });
   app.use('/api/v1/widget/*', anyOrigin);
-  app.use(`${WIDGET_PATH}/*`, anyOrigin);
+  // An hour: a path is one version of the interface, not of the build.
+  app.use(`${WIDGET_PATH}/*`, anyOrigin, compress(), async (c, next) => {
+    await next();
+    if (c.res.ok) c.res.headers.set('Cache-Control', 'public, max-age=3600');
+  });
   app.onError(renderError(services.log));
   app.notFound(renderNotFound);
 
   const payments = paymentsSurface(services);
   app.route('/api/v1', payments);
-  documentScopes(app.openAPIRegistry);
+  documentScopes(app.openAPIRegistry, problems('forbidden'));
   app.get('/api/v1/openapi.json', (c) =>
     c.json(
       app.getOpenAPI31Document({

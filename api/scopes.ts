@@ -1,8 +1,10 @@
 // Owns which scope each operation needs, in one table. An operation that is not in it cannot be mounted.
-import type { OpenAPIHono } from '@hono/zod-openapi';
+import type { OpenAPIHono, RouteConfig } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { routePath } from 'hono/route';
 import type { Scope } from './core/scopes.ts';
+
+type ResponseConfig = RouteConfig['responses'][string];
 
 const operationScopes: Readonly<Record<string, Scope>> = {
   'POST /api/v1/payments': 'payments:create',
@@ -75,14 +77,18 @@ function scopeOf(method: string, path: string): Scope {
   return scope;
 }
 
-/** Writes each operation's scope into its documentation. @throws Error when a secured operation has none. */
-export function documentScopes(registry: OpenAPIHono['openAPIRegistry']): void {
+/** Writes each operation's scope, and the answer to who lacks it, into its documentation. @throws Error when one has none. */
+export function documentScopes(
+  registry: OpenAPIHono['openAPIRegistry'],
+  lacking: Readonly<Record<string, ResponseConfig>>,
+): void {
   for (const definition of registry.definitions) {
     if (definition.type !== 'route') continue;
     const { route } = definition;
     if (!route.security?.some((scheme) => 'integration' in scheme)) continue;
     const scope = scopeOf(route.method.toUpperCase(), route.path);
     route.security = [{ integration: [scope] }];
+    route.responses = { ...lacking, ...route.responses };
     route.description = [route.description, `Scope: \`${scope}\`.`].filter(Boolean).join(' ');
   }
 }

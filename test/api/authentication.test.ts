@@ -100,7 +100,7 @@ async function wrongTokens(): Promise<Record<string, string | null>> {
   };
 }
 
-type Operation = { security?: Record<string, string[]>[] };
+type Operation = { security?: Record<string, string[]>[]; responses: Record<string, object> };
 
 /** Every operation that an integration's token opens, with a request that gets as far as asking whose it is. */
 async function securedOperations() {
@@ -145,9 +145,10 @@ async function securedOperations() {
     'patch /integrations/{id}': { name },
   };
   const operations = Object.entries<Record<string, Operation>>(document.paths).flatMap(([fullPath, methods]) =>
-    Object.entries(methods).flatMap(([method, { security }]) => {
+    Object.entries(methods).flatMap(([method, { security, responses }]) => {
       const scopes = security?.[0]?.integration;
       if (!scopes) return [];
+      expect(Object.keys(responses), `${method} ${fullPath}`).toEqual(expect.arrayContaining(['401', '403']));
       const path = fullPath.replace('/api/v1', '');
       const url = path
         .replace('{id}', ids[path.split('/')[1] ?? ''] ?? '')
