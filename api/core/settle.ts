@@ -121,7 +121,8 @@ function describe(facts: DealFacts): string {
     case 'confirming':
       return `Deposit by ${facts.payer} is mirrored; too few confirmations yet.`;
     default:
-      return `${facts.eventName} is confirmed: ${facts.releasedUnits} released, ${facts.refundedUnits} refunded.`;
+      if (facts.eventName === 'Deposited') return 'The deposit is confirmed.';
+      return `${facts.eventName} is confirmed; in base units ${facts.releasedUnits} released, ${facts.refundedUnits} refunded.`;
   }
 }
 
