@@ -16,6 +16,7 @@ const verbs = [
   ...['deposit', 'deposit', 'deposit', 'depositMany', 'offer', 'release', 'releasePart', 'releasePart', 'releaseMany'],
   ...['cancelDeal', 'cancelMany', 'refundPart', 'refundPart', 'claim', 'reclaim', 'returnPayment', 'returnPayment'],
   ...['openDispute', 'openDispute', 'openDispute', 'withdrawDispute', 'resolve', 'resolve', 'settle', 'withdraw'],
+  ...['withdrawDispute', 'withdrawDispute'],
   'setDelegate',
 ] as const;
 
@@ -37,7 +38,7 @@ const draft = fc.record({
 });
 const step = fc.record({
   verb: fc.constantFrom(...verbs),
-  deal: fc.constantFrom(0, 0, 0, 1, 2),
+  deal: fc.constantFrom<number[]>(0, 0, 0, 1, 2),
   anyone: seldom(fc.nat(cast.length - 1)),
   part: fc.bigInt(0n, 1000n),
   edge: fc.constantFrom('whole', 'tooMuch', 'some', 'some'),

@@ -155,28 +155,28 @@ export class EscrowModel {
 
   /** Opens all or none. */
   private deposit(from: Address, list: Terms[]) {
-    const before = new Map(this.deals);
+    const opened: Hex[] = [];
     try {
-      for (const terms of list) this.open(from, terms);
+      for (const terms of list) opened.push(this.open(from, terms));
       this.move(
         from,
         this.diamond,
         list.reduce((sum, terms) => sum + terms.amount, 0n),
       );
     } catch (error) {
-      this.deals.clear();
-      for (const [id, deal] of before) this.deals.set(id, deal);
+      for (const id of opened) this.deals.delete(id);
       throw error;
     }
   }
 
-  private open(from: Address, terms: Terms) {
+  private open(from: Address, terms: Terms): Hex {
     const payer = terms.payer === zeroAddress ? from : terms.payer;
     if (terms.payer === zeroAddress && this.deal(terms).status !== 'None') throw new Refusal('OfferClosed');
     this.checkTerms(terms, payer);
     const named = { ...terms, payer };
     if (this.deal(named).status !== 'None') throw new Refusal('WrongStatus');
     this.write(named, { ...none, status: 'Funded' });
+    return this.idOf(named);
   }
 
   private checkTerms(terms: Terms, payer: Address) {
