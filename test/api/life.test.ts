@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { zeroAddress } from 'viem';
 import { beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
 import { dealId, type Terms } from '../../contracts/terms.ts';
-import { mineBlocks, openWallet } from '../support/wallet.ts';
+import { chainOf, mineBlocks, openWallet } from '../support/wallet.ts';
 import { type Json, type Marketplace, openMarketplace, termsOf, testMarketplace } from './marketplace.ts';
 
 let market: Marketplace;
@@ -275,9 +275,11 @@ describe('POST /api/v1/payments/{id}/retry-send', () => {
 
 describe('expiry', () => {
   test('a payment whose deposit deadline passed on chain is expired; a deposit reverts with both times', async () => {
-    const { payment, widget } = await market.payable({ expires_at: new Date(Date.now() + 2_000).toISOString() });
-    await new Promise((resolve) => setTimeout(resolve, 3_000));
-    await mineBlocks(inject('stack'), 1);
+    // A local chain's clock runs ahead of ours: each of its blocks is at least a second after the one before.
+    const { timestamp } = await chainOf(market.stack).getBlock();
+    const deadline = Math.max(Number(timestamp), Date.now() / 1000) + 10;
+    const { payment, widget } = await market.payable({ expires_at: new Date(deadline * 1000).toISOString() });
+    await mineBlocks(inject('stack'), 12);
     await market.untilStatus(payment.id, 'expired');
     const buyer = await openWallet(inject('stack'));
     await expect(buyer.deposit(termsOf(widget))).rejects.toThrow(
