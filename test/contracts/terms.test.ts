@@ -1,4 +1,4 @@
-/** What TypeScript computes of deals and signs for them, held against the diamond itself on an in-process chain. */
+/** What TypeScript computes of deals and signs for them, held against the diamond and the real Permit2 on an in-process chain. */
 import { randomBytes } from 'node:crypto';
 import { type Address, decodeEventLog, getAddress, type Hex, toHex, zeroAddress } from 'viem';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -25,11 +25,12 @@ import {
   settlementTypes,
 } from '../../contracts/typed-data.ts';
 import { AMOUNT, encodeEscrowCall, type Stage, setStage } from '../../scripts/bench/gas-stage.ts';
+import { readPermit2Code } from '../support/permit2.ts';
 
 let stage: Stage;
 
 beforeAll(async () => {
-  stage = await setStage('plain');
+  stage = await setStage('plain', readPermit2Code());
   await stage.endow(stage.roles.payer, stage.permit2);
 });
 
