@@ -1,0 +1,212 @@
+/**
+ * `npm run mutate`: takes the guards of the contracts out one by one, in a copy of the tree below the temporary folder, and
+ * expects the tests that stand for each to fail. It never touches the working tree.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { type Mutation, mutations } from './mutate/table.ts';
+
+/**
+ * killed: the tests noticed. survived: they did not. equivalent: they did not, and the table says why nothing could.
+ * stale: the text is not in the file (or not once), or the mutated contract does not compile.
+ */
+type Verdict = 'killed' | 'survived' | 'equivalent' | 'stale';
+
+interface Result {
+  name: string;
+  attack: string;
+  file: string;
+  tests: string[];
+  verdict: Verdict;
+  /** The first test that failed, or why there is none. */
+  by: string;
+  seconds: number;
+}
+
+const ROOT = join(import.meta.dirname, '..');
+const CLI = join(ROOT, 'node_modules/hardhat/dist/src/cli.js');
+const RUN_TIMEOUT_MS = 300_000;
+
+const help = `Takes the guards of the contracts out one by one and expects red.
+
+  node scripts/mutate.ts [options]
+
+  --only TEXT      the mutations with this in name, attack or file
+  --minutes N      stop starting new ones after N minutes (default: no limit)
+  --list           print the table and run nothing
+  --json           print one JSON object and nothing else
+  --help
+
+The exit code is 1 when a guard can be taken out unnoticed, or a row does not fit the code any more.`;
+
+let running: ChildProcess | undefined;
+
+/** Copies what the Solidity tests need, with what was compiled before. */
+function copyTree(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'dealkeep-mutate-'));
+  for (const part of ['contracts', 'test/contracts', 'hardhat.config.ts', 'package.json', 'tsconfig.json']) {
+    cpSync(join(ROOT, part), join(folder, part), { recursive: true });
+  }
+  for (const part of ['artifacts', 'cache']) {
+    if (existsSync(join(ROOT, part))) cpSync(join(ROOT, part), join(folder, part), { recursive: true });
+  }
+  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+  return folder;
+}
+
+/** Runs test files in the copy; resolves with everything printed and the exit code, 124 when it took too long. */
+function runTests(folder: string, tests: string[]): Promise<{ output: string; code: number }> {
+  const files = tests.map((name) => `test/contracts/${name}.t.sol`);
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [CLI, 'test', 'solidity', ...files], {
+      cwd: folder,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    running = child;
+    let output = '';
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      child.kill('SIGKILL');
+    }, RUN_TIMEOUT_MS);
+    child.stdout.on('data', (chunk: Buffer) => {
+      output += chunk;
+    });
+    child.stderr.on('data', (chunk: Buffer) => {
+      output += chunk;
+    });
+    child.on('error', reject);
+    child.on('close', (code) => {
+      clearTimeout(timer);
+      running = undefined;
+      resolve({ output, code: late ? 124 : (code ?? 1) });
+    });
+  });
+}
+
+/** The mutated text, or why the row does not fit. */
+function mutate(
+  source: string,
+  { text, replacement, occurrence }: Mutation,
+): { mutated: string } | { problem: string } {
+  const pieces = source.split(text);
+  const found = pieces.length - 1;
+  if (found === 0) return { problem: 'the text is not there' };
+  if (occurrence === undefined && found > 1) return { problem: `the text is there ${found} times` };
+  const at = occurrence ?? 0;
+  if (at >= found) return { problem: `the text is there only ${found} times` };
+  const mutated = pieces.slice(0, at + 1).join(text) + replacement + pieces.slice(at + 1).join(text);
+  return { mutated };
+}
+
+async function judge(folder: string, mutation: Mutation): Promise<{ verdict: Verdict; by: string }> {
+  const path = join(folder, 'contracts', mutation.file);
+  const source = readFileSync(path, 'utf8');
+  const change = mutate(source, mutation);
+  if ('problem' in change) return { verdict: 'stale', by: change.problem };
+  writeFileSync(path, change.mutated);
+  try {
+    const { output, code } = await runTests(folder, mutation.tests);
+    if (code === 124) return { verdict: 'killed', by: 'the tests did not end' };
+    if (code === 0) {
+      return mutation.equivalent === undefined
+        ? { verdict: 'survived', by: 'nothing failed' }
+        : { verdict: 'equivalent', by: mutation.equivalent };
+    }
+    const failed = /^ +1\) (\S+?)\(/m.exec(output)?.[1];
+    return failed ? { verdict: 'killed', by: failed } : { verdict: 'stale', by: firstError(output) };
+  } finally {
+    writeFileSync(path, source);
+  }
+}
+
+function firstError(output: string): string {
+  return /^.*Error.*$/m.exec(output)?.[0] ?? 'the tests did not run';
+}
+
+function table(results: Result[]): string {
+  const width = (pick: (result: Result) => string) => Math.max(...results.map((result) => pick(result).length));
+  const [names, attacks, verdicts] = [width((r) => r.name), width((r) => r.attack), width((r) => r.verdict)];
+  return results
+    .map((r) => `${r.verdict.padEnd(verdicts)}  ${r.attack.padEnd(attacks)}  ${r.name.padEnd(names)}  ${r.by}`)
+    .join('\n');
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      only: { type: 'string' },
+      minutes: { type: 'string' },
+      list: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const say = (line: string) => {
+    if (!values.json) console.log(line);
+  };
+  if (values.help) {
+    console.log(help);
+    return 0;
+  }
+  const only = values.only?.toLowerCase() ?? '';
+  const chosen = mutations.filter(({ name, attack, file }) =>
+    [name, attack, file].some((part) => part.toLowerCase().includes(only)),
+  );
+  if (chosen.length === 0) throw new Error(`--only ${values.only} fits no mutation, see --list`);
+  if (values.list) {
+    for (const { attack, file, name, tests } of chosen) say(`${attack} · ${file} · ${name} · ${tests.join(' ')}`);
+    return 0;
+  }
+  const minutes = values.minutes === undefined ? Number.POSITIVE_INFINITY : Number(values.minutes);
+  if (!(minutes > 0)) throw new Error(`--minutes ${values.minutes} is not a number above zero`);
+  const until = performance.now() + minutes * 60_000;
+
+  const folder = copyTree();
+  const clean = () => {
+    running?.kill('SIGKILL');
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      clean();
+      process.exit(130);
+    });
+  }
+  try {
+    say('Unchanged first, then one guard less at a time …');
+    const { output, code } = await runTests(folder, [...new Set(chosen.flatMap(({ tests }) => tests))]);
+    if (code !== 0) throw new Error(`the tests fail without any mutation:\n${output.slice(-3000)}`);
+    const results: Result[] = [];
+    for (const mutation of chosen) {
+      if (performance.now() > until) break;
+      const start = performance.now();
+      const outcome = await judge(folder, mutation);
+      const seconds = Math.round((performance.now() - start) / 100) / 10;
+      const { name, attack, file, tests } = mutation;
+      results.push({ name, attack, file, tests, ...outcome, seconds });
+      say(`${results.length}/${chosen.length} ${outcome.verdict} ${name} (${seconds} s) ${outcome.by}`);
+    }
+    const counts: Record<Verdict, number> = { killed: 0, survived: 0, equivalent: 0, stale: 0 };
+    for (const { verdict } of results) counts[verdict]++;
+    const skipped = chosen.length - results.length;
+    if (values.json) console.log(JSON.stringify({ ...counts, skipped, results }));
+    say(`\n${table(results)}\n`);
+    const sums = Object.entries({ ...counts, skipped }).map(([what, count]) => `${count} ${what}`);
+    say(sums.join(', '));
+    return counts.survived + counts.stale === 0 ? 0 : 1;
+  } finally {
+    clean();
+  }
+}
+
+main().then(
+  (code) => process.exit(code),
+  (error: unknown) => {
+    console.error(error instanceof Error ? error.message : error);
+    process.exit(1);
+  },
+);
