@@ -4,6 +4,7 @@ import { CoreError } from '../core/errors.ts';
 import { accountNode, listAccounts, listStatement } from '../core/ledger.ts';
 import { mayActOn } from '../core/platform.ts';
 import { createRouter, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
+import { paged } from './resource.ts';
 
 const signedUnits = z
   .string()
@@ -33,9 +34,6 @@ const entry = z
     recorded_at: z.string(),
   })
   .openapi('AccountEntry');
-
-const paged = <Item extends z.ZodType>(item: Item) =>
-  z.object({ items: z.array(item), page: z.int(), per_page: z.int(), total: z.int() });
 
 /** Mounts the routes of the ledger. */
 export function accountRoutes(services: Services) {

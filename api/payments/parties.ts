@@ -31,15 +31,7 @@ import {
   toInstrument,
   toPatch,
 } from './party.ts';
-
-const json = <Schema extends z.ZodType>(schema: Schema, description: string) => ({
-  description,
-  content: { 'application/json': { schema } },
-});
-const body = <Schema extends z.ZodType>(schema: Schema) => ({
-  required: true,
-  content: { 'application/json': { schema } },
-});
+import { body, json } from './resource.ts';
 
 /** Mounts the routes of parties. */
 export function partyRoutes(services: Services) {

@@ -1,6 +1,5 @@
 // Owns the payment resource's shape over HTTP (spec/004-payments.json): the request as it comes, the response as it goes.
 import { z } from '@hono/zod-openapi';
-import { type Address, isAddress } from 'viem';
 import { MINIMUM_GAP_SECONDS } from '../../contracts/terms.ts';
 import type { Tokens } from '../core/auth.ts';
 import { openMember } from '../core/members.ts';
@@ -11,14 +10,8 @@ import type { DealPolicy, DealRow } from '../core/schema.ts';
 import { hasScope } from '../core/scopes.ts';
 import { legStatus } from '../core/status.ts';
 import { decimalText, jsonNumber, type Services, wholeNumber } from '../http.ts';
+import { address, label } from './resource.ts';
 
-const address = z
-  .string()
-  .refine((text) => isAddress(text), 'must be an EVM address with a valid checksum')
-  .transform((text) => text.toLowerCase() as Address)
-  .openapi({ type: 'string', pattern: '^0x[0-9a-fA-F]{40}$' });
-// Any bound will do that no honest request meets; rows and log lines stay small.
-const label = z.string().min(1).max(255);
 // PostgreSQL keeps no NUL in text.
 const freeText = (max: number) =>
   z

@@ -25,13 +25,9 @@ import {
 } from '../http.ts';
 import { keyHeader, keyRefusals, once, type Restore } from '../idempotency.ts';
 import { accessTokenOf, createRequest, paymentResponse, renderPayment, toPaymentRequest } from './payment.ts';
+import { idParams, json, paged } from './resource.ts';
 
-const params = z.object({ id: z.uuid() });
 const security = [{ integration: [] }];
-const json = <Schema extends z.ZodType>(schema: Schema, description: string) => ({
-  description,
-  content: { 'application/json': { schema } },
-});
 
 const operation = z
   .object({
@@ -76,9 +72,6 @@ const logEntry = z
     created_at: z.string(),
   })
   .openapi('PaymentLog');
-
-const paged = <Item extends z.ZodType>(item: Item) =>
-  z.object({ items: z.array(item), page: z.int(), per_page: z.int(), total: z.int() });
 
 /** Mounts the payment routes. */
 export function paymentRoutes(services: Services) {
@@ -170,7 +163,7 @@ export function paymentRoutes(services: Services) {
       tags: ['Payments'],
       security,
       middleware: authenticated,
-      request: { params },
+      request: { params: idParams },
       responses: {
         200: json(paymentResponse, 'The payment'),
         ...problems('invalid_request', 'unauthenticated', 'not_found'),
@@ -190,7 +183,7 @@ export function paymentRoutes(services: Services) {
       tags: ['Payments'],
       security,
       middleware: authenticated,
-      request: { params, query: z.object(pageQuery) },
+      request: { params: idParams, query: z.object(pageQuery) },
       responses: {
         200: json(paged(logEntry), 'A page of the log'),
         ...problems('invalid_request', 'unauthenticated', 'not_found'),
@@ -250,7 +243,7 @@ export function paymentRoutes(services: Services) {
         middleware: [authenticated, jsonBody({ optional: true })] as const,
         request: {
           headers: keyHeader,
-          params,
+          params: idParams,
           body: { required: false, content: { 'application/json': { schema: body } } },
         },
         responses: {
@@ -299,7 +292,7 @@ export function paymentRoutes(services: Services) {
         tags: ['Payments'],
         security,
         middleware: authenticated,
-        request: { headers: keyHeader, params },
+        request: { headers: keyHeader, params: idParams },
         responses: {
           200: json(paymentResponse, 'The payment'),
           ...problems('invalid_request', 'unauthenticated', 'not_found', ...refuses, ...keyRefusals),

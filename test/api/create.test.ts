@@ -112,6 +112,7 @@ describe('POST /api/v1/payments', () => {
     ['items', '[{"price": 1}]', 'sum to 1000000 base units, but price is 25500000'],
     ['retry_count', '1.5', 'Invalid input: expected int, received number'],
     ['metadata', '"a\\u0000b"', 'must not contain a NUL character'],
+    ['external_id', '"a\\u0000b"', 'must not contain a NUL character'],
     ['client_ip', '"::1"', 'Invalid IPv4 address'],
   ])('400: %s = %s %s, and nothing is written', async (field, text, message) => {
     const before = await market.countPayments();
