@@ -22,6 +22,10 @@ const overrides = Object.fromEntries(
       { ...compiler, settings: { evmVersion: 'prague', optimizer: { enabled: true, runs: 200 } } },
     ]),
 );
+/** How hard the tests search: `npm run test:long` sets LONG_TESTS. */
+const searching = process.env.LONG_TESTS
+  ? { fuzz: { runs: 1_000 }, invariant: { runs: 256, depth: 100 } }
+  : { fuzz: { runs: 64 }, invariant: { runs: 16, depth: 50 } };
 const profile = { compilers: [compiler], overrides, isolated: false };
 
 export default defineConfig({
@@ -39,5 +43,5 @@ export default defineConfig({
     default: { type: 'edr-simulated', chainType: 'l1', hardfork: 'prague', blockGasLimit: 60_000_000 },
     node: { type: 'edr-simulated', chainType: 'l1', hardfork: 'prague', blockGasLimit: 60_000_000 },
   },
-  test: { solidity: { fuzz: { runs: 64 }, invariant: { runs: 16, depth: 50 } } },
+  test: { solidity: searching },
 });

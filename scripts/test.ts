@@ -1,4 +1,5 @@
-// Runs every test: the contract's by Hardhat, everything else by vitest, and closes with their sum.
+// Runs every test: the contract's by Hardhat, everything else by vitest, and closes with their sum. With --long, what searches
+// (fuzz, invariants, random sequences) searches further.
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -42,8 +43,13 @@ async function typescriptTests(filters: string[]): Promise<Counts> {
   }
 }
 
+const filters = process.argv.slice(2).filter((argument) => argument !== '--long');
+if (process.argv.includes('--long')) {
+  process.env.LONG_TESTS = '1';
+  process.env.FAST_CHECK_RUNS = '1000';
+}
 const solidity = await solidityTests();
-const typescript = await typescriptTests(process.argv.slice(2));
+const typescript = await typescriptTests(filters);
 const failed = solidity.failed + typescript.failed;
 console.log(`${solidity.passed + typescript.passed} passed, ${failed} failed`);
 process.exit(failed === 0 ? 0 : 1);
