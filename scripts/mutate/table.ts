@@ -268,7 +268,7 @@ export const mutations: Mutation[] = [
       'return data is never copied',
       'ok := call(gasCap, token, 0, m, 68, 0, 32)',
       'ok := call(gasCap, token, 0, m, 68, 0, 32)\n            returndatacopy(m, 0, returndatasize())\n',
-      'Tokens TokenZoo',
+      'TokenZoo',
     ],
     ['a push needs a token', 'ok := and(ok, iszero(iszero(extcodesize(token))))', 'ok := ok', 'TokenZoo', 0],
     ['a pull needs a token', 'ok := and(ok, iszero(iszero(extcodesize(token))))', 'ok := ok', 'Twins', 1],

@@ -15,6 +15,7 @@ import {ZooToken} from "./support/ZooToken.sol";
 // ├── grows balances: a surplus that belongs to no deal
 // ├── destroyed after the deposit: credits, and other tokens untouched
 // ├── taken off the list, or paused, while deals hold it: every exit stays open
+// ├── floods return data: the token pays for it, the diamond copies a word
 // └── gas: whatever a call has, it pays in full, or it changes nothing
 contract TokenZooTest is EscrowTest {
     ZooToken private zoo;
@@ -154,6 +155,27 @@ contract TokenZooTest is EscrowTest {
         escrow.withdraw(address(zoo), feeRecipient);
     }
 
+    /// What the flood costs is spent inside the token; the diamond copies one word of it.
+    function test_AReturnBomb_CostsItsTokenOnly() public {
+        Terms[3] memory deals;
+        for (uint256 i; i < 3; i++) {
+            deals[i] = zooTerms();
+            deals[i].ref += i;
+            fundedAs(deals[i]);
+        }
+        vm.prank(payer);
+        escrow.release(deals[0]); // afterwards every slot was touched
+        bytes memory transfer = abi.encodeCall(zoo.transfer, (payee, 1));
+        gasOf(address(zoo), transfer);
+        uint256 honestTransfer = gasOf(address(zoo), transfer);
+        uint256 honest = gasOf(diamond, abi.encodeCall(IEscrow.release, (deals[1])));
+        zoo.become(ZooToken.Kind.FloodsReturnData, 0);
+        uint256 flood = gasOf(address(zoo), transfer);
+        uint256 flooded = gasOf(diamond, abi.encodeCall(IEscrow.release, (deals[2])));
+        vm.assertTrue(flood > honestTransfer + 25_000, "a flood");
+        vm.assertTrue(flooded < honest + flood - honestTransfer + 10_000, "no copy of it");
+    }
+
     /// Each verb that pushes, with every amount of gas: the token needs 100,000, so that too little makes it fail.
     function testFuzz_Gas_PaysInFullOrChangesNothing(uint256 verb, uint256 limit) public {
         Terms memory terms = zooTerms();
@@ -167,6 +189,18 @@ contract TokenZooTest is EscrowTest {
         vm.assertEq(escrow.creditOf(address(zoo), payee) + escrow.creditOf(address(zoo), payer), 0, "no credit");
         if (!ok) vm.assertEq(zoo.balanceOf(diamond), before, "nothing happened");
         else vm.assertTrue(zoo.balanceOf(diamond) <= FEE, "paid in full");
+    }
+
+    /// Gas of a call by the payer whose return data nobody copies.
+    function gasOf(address target, bytes memory data) private returns (uint256 used) {
+        vm.prank(payer);
+        bool ok;
+        used = gasleft();
+        assembly ("memory-safe") {
+            ok := call(gas(), target, 0, add(data, 32), mload(data), 0, 0)
+        }
+        used -= gasleft();
+        vm.assertTrue(ok, "accepted");
     }
 
     function push(Terms memory terms, uint256 verb) private returns (address, bytes memory) {
