@@ -1,21 +1,13 @@
 // Owns the operator keys and what they send. Nonce and signed transaction are stored before anything is sent, so a process
 // that dies anywhere neither loses nor doubles a transaction: whoever runs the work next sends the very same bytes.
-import {
-  BaseError,
-  encodeFunctionData,
-  type Hex,
-  keccak256,
-  type PrivateKeyAccount,
-  TransactionReceiptNotFoundError,
-} from 'viem';
+import { BaseError, type Hex, keccak256, type PrivateKeyAccount, TransactionReceiptNotFoundError } from 'viem';
 import { privateKeyToAccount } from 'viem/accounts';
-import { escrowAbi } from '../../contracts/abi.ts';
+import { callData } from './calls.ts';
 import { type Chain, reachable, reasonOf, revertData, revertText } from './chain.ts';
 import { type Sql, type Transaction, transact } from './db.ts';
 import { CoreError } from './errors.ts';
 import { findOperation, updateOperation } from './operations.ts';
 import type { NetworkRow, OperationRow } from './schema.ts';
-import { type TermsJson, termsFromJson } from './terms.ts';
 
 // A receipt is asked for this long within one attempt; the queue's next attempt goes on with the same transaction.
 const RECEIPT_WAIT_MS = 20_000;
@@ -157,18 +149,6 @@ export class Submitter {
       }
       await new Promise((resolve) => setTimeout(resolve, RECEIPT_POLL_MS));
     }
-  }
-}
-
-function callData({ verb, terms: json, amountUnits }: OperationRow): Hex {
-  const terms = termsFromJson(json as TermsJson);
-  switch (verb) {
-    case 'release':
-    case 'cancelDeal':
-      return encodeFunctionData({ abi: escrowAbi, functionName: verb, args: [terms] });
-    case 'releasePart':
-    case 'refundPart':
-      return encodeFunctionData({ abi: escrowAbi, functionName: verb, args: [terms, amountUnits ?? 0n] });
   }
 }
 
