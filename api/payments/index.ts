@@ -1,6 +1,7 @@
 // The payments surface (spec/004-payments.json) under /api/v1, with its OpenAPI 3.1 document.
 import { createRouter, type Services } from '../http.ts';
 import { accountRoutes } from './accounts.ts';
+import { actionRoutes } from './actions.ts';
 import { currencyRoutes } from './currencies.ts';
 import { integrationRoutes } from './integrations.ts';
 import { keyRoutes } from './keys.ts';
@@ -18,6 +19,7 @@ export function paymentsSurface(services: Services) {
   const router = createRouter();
   router.route('/', loginRoutes(services));
   router.route('/', paymentRoutes(services));
+  router.route('/', actionRoutes(services));
   router.route('/', widgetRoutes(services));
   router.route('/', unmatchedRoutes(services));
   router.route('/', accountRoutes(services));

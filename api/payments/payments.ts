@@ -1,6 +1,7 @@
-// The payment resource: create, list, get, logs, and what can be asked of a payment (spec/004-payments.json).
+// The payment resource: create, list, get, logs, send again, rotate (spec/004-payments.json).
+// What moves its money is in actions.ts.
 import { createRoute, z } from '@hono/zod-openapi';
-import { cancelPayment, refundPayment, releasePayment, retrySend, rotateAccessToken } from '../core/actions.ts';
+import { retrySend, rotateAccessToken } from '../core/actions.ts';
 import type { Actor } from '../core/log.ts';
 import { listLogs } from '../core/log.ts';
 import {
@@ -12,46 +13,13 @@ import {
   type PaymentRecord,
 } from '../core/payments.ts';
 import type { Integration } from '../core/platform.ts';
-import type { OperationRow } from '../core/schema.ts';
-import {
-  createRouter,
-  decimalText,
-  jsonBody,
-  pageQuery,
-  problems,
-  requireIntegration,
-  type Services,
-  wholeNumber,
-} from '../http.ts';
+import { createRouter, jsonBody, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
 import { keyHeader, keyRefusals, once, type Restore } from '../idempotency.ts';
+import { actorOf } from './actions.ts';
 import { accessTokenOf, createRequest, paymentResponse, renderPayment, toPaymentRequest } from './payment.ts';
 import { idParams, json, paged } from './resource.ts';
 
 const security = [{ integration: [] }];
-
-const operation = z
-  .object({
-    id: z.uuid(),
-    verb: z.enum(['cancelDeal', 'release', 'releasePart', 'refundPart']),
-    deal_hash: z.string().nullable(),
-    amount_units: z.string().nullable(),
-    status: z.enum(['queued', 'submitted', 'done', 'failed']),
-    error: z.string().nullable(),
-  })
-  .openapi('Operation');
-
-const accepted = z
-  .object({
-    status: z.literal('accepted'),
-    operation: operation.openapi({ description: 'The first of the operations' }),
-    operations: z.array(operation).openapi({ description: 'One a leg' }),
-  })
-  .openapi('Accepted');
-
-const leg = wholeNumber(0, 1_000).optional().openapi({ description: 'Only this leg (0, 1, …); left out: all' });
-const amount = decimalText.optional().openapi({ description: 'Only this part, in the major unit; left out: all held' });
-const legBody = z.strictObject({ leg }).openapi('LegChoice');
-const partBody = z.strictObject({ leg, amount }).openapi('PartChoice');
 
 const logEntry = z
   .object({
@@ -212,63 +180,6 @@ export function paymentRoutes(services: Services) {
     },
   );
 
-  const operations = [
-    {
-      path: '/payments/{id}/cancel',
-      body: legBody,
-      verb: cancelPayment,
-      summary: 'Cancel a payment or a leg: close what is unfunded, refund what is funded',
-    },
-    {
-      path: '/payments/{id}/release',
-      body: partBody,
-      verb: releasePayment,
-      summary: 'Release what a payment holds to its payees: all, one leg, or a part of one',
-    },
-    {
-      path: '/payments/{id}/refund',
-      body: partBody,
-      verb: refundPayment,
-      summary: 'Refund what a payment holds to its payer: all, one leg, or a part of one',
-    },
-  ] as const;
-  for (const { path, body, verb, summary } of operations) {
-    router.openapi(
-      createRoute({
-        method: 'post',
-        path,
-        summary,
-        tags: ['Payments'],
-        security,
-        middleware: [authenticated, jsonBody({ optional: true })] as const,
-        request: {
-          headers: keyHeader,
-          params: idParams,
-          body: { required: false, content: { 'application/json': { schema: body } } },
-        },
-        responses: {
-          202: json(accepted, 'Accepted; the chain decides. Asking again answers with the same operation'),
-          ...problems(
-            'invalid_request',
-            'unauthenticated',
-            'forbidden',
-            'not_found',
-            'illegal_transition',
-            ...keyRefusals,
-          ),
-        },
-      }),
-      async (c) => {
-        const integration = c.get('integration');
-        const key = await authorizePayment(sql, integration, c.req.valid('param').id, { foreign: 'forbidden' });
-        const choice: z.output<typeof partBody> = c.req.valid('json') ?? {};
-        return await once(c, services, 202, async (tx) =>
-          renderAccepted(await verb(tx, key, actorOf(integration), choice)),
-        );
-      },
-    );
-  }
-
   const mutations: { path: string; mutate: Mutation; summary: string; refuses: 'not_retryable'[] }[] = [
     {
       path: '/payments/{id}/retry-send',
@@ -316,21 +227,3 @@ export function paymentRoutes(services: Services) {
 }
 
 type Mutation = (sql: Parameters<typeof loadPayment>[0], key: PaymentKey, actor: Actor) => Promise<PaymentRecord>;
-
-function actorOf(integration: Integration): Actor {
-  return { type: 'integration', id: integration.id };
-}
-
-function renderAccepted(rows: OperationRow[]): z.input<typeof accepted> {
-  const rendered = rows.map(({ id, verb, dealId, amountUnits, status, error }) => ({
-    id,
-    verb,
-    deal_hash: dealId,
-    amount_units: amountUnits?.toString() ?? null,
-    status,
-    error,
-  }));
-  const [first] = rendered;
-  if (!first) throw new Error('An accepted request has no operation.');
-  return { status: 'accepted', operation: first, operations: rendered };
-}
