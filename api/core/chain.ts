@@ -44,6 +44,7 @@ export class Chain {
     const client = this.client(network);
     const { diamondAddress: address } = network;
     const { tokenAddress: token } = currency;
+    if (!token) throw new CoreError('upstream_unavailable', `Network ${network.name}: ${currency.code} is no token.`);
     const [chainId, code, policy, decimals] = await reachable(network, () =>
       Promise.all([
         client.getChainId(),

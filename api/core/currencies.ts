@@ -1,4 +1,5 @@
-// Owns currencies as a resource: tokens of a network that its escrow allows, with the decimals that the chain says.
+// Owns currencies as a resource: tokens of a network that its escrow allows, with the decimals that the chain says, and fiat
+// money by its ISO 4217 code, with the decimals of that standard.
 import { v7 as uuidv7 } from 'uuid';
 import type { Address } from 'viem';
 import { Chain } from './chain.ts';
@@ -7,23 +8,36 @@ import { CoreError, FieldFaults } from './errors.ts';
 import { findCurrency, findNetwork, type Integration, requireOperator } from './platform.ts';
 import type { CurrencyRow } from './schema.ts';
 
-/** What makes a currency; `decimals` left out: as the chain says. */
+/** What makes a currency: a token has network and address, fiat has neither. `decimals` left out: as chain or standard say. */
 export type CurrencyRequest = {
-  networkId: string;
+  type: CurrencyRow['type'];
+  networkId?: string | undefined;
   code: string;
   name: string;
-  tokenAddress: Address;
+  tokenAddress?: Address | undefined;
   decimals?: number | undefined;
 };
+
+/** What may change of a currency. */
+export type CurrencyPatch = {
+  [Field in 'code' | 'name' | 'tokenAddress' | 'decimals']?: CurrencyRequest[Field] | undefined;
+};
+
+type TokenRequest = CurrencyRequest & { networkId: string; tokenAddress: Address };
 
 /** A page of the currencies, newest first, and how many there are. */
 export async function pageCurrencies(
   sql: Sql,
-  { networkId, archived }: { networkId?: string | undefined; archived: boolean },
+  {
+    networkId,
+    type,
+    archived,
+  }: { networkId?: string | undefined; type?: CurrencyRow['type'] | undefined; archived: boolean },
   { page, perPage }: { page: number; perPage: number },
 ): Promise<{ rows: CurrencyRow[]; total: number }> {
   const where = sql`
-    ${archived ? sql`true` : sql`archived_at is null`} ${networkId ? sql`and network_id = ${networkId}` : sql``}`;
+    ${archived ? sql`true` : sql`archived_at is null`} ${networkId ? sql`and network_id = ${networkId}` : sql``}
+    ${type ? sql`and type = ${type}` : sql``}`;
   const [rows, [count]] = await Promise.all([
     sql<CurrencyRow[]>`
       select * from currency where ${where} order by id desc limit ${perPage} offset ${(page - 1) * perPage}`,
@@ -33,8 +47,8 @@ export async function pageCurrencies(
 }
 
 /**
- * Adds a token of a network.
- * @throws forbidden: not an operator · invalid_request · conflict: the network has it · upstream_unavailable.
+ * Adds a token of a network, or fiat money.
+ * @throws forbidden: not an operator · invalid_request · conflict: it is there already · upstream_unavailable.
  */
 export async function addCurrency(
   sql: Sql | Transaction,
@@ -42,26 +56,55 @@ export async function addCurrency(
   request: CurrencyRequest,
 ): Promise<CurrencyRow> {
   await requireOperator(sql, integration);
-  const [network] = await sql`select 1 from network where id = ${request.networkId}`;
-  if (!network) {
-    throw new CoreError('invalid_request', 'Not valid: network_id.', [
-      { pointer: '/network_id', message: 'does not exist' },
-    ]);
-  }
-  const decimals = await checkedDecimals(sql, request);
+  const { type, code, name, networkId = null, tokenAddress = null } = request;
+  const decimals = isToken(request) ? await tokenDecimals(sql, request) : fiatDecimals(request);
   const id = uuidv7();
-  return await refuseTakenToken(
+  return await refuseTaken(
     transact(sql, async (tx) => {
-      await tx`insert into currency ${tx({ ...request, id, decimals })}`;
+      await tx`insert into currency ${tx({ id, type, code, name, networkId, tokenAddress, decimals })}`;
       return await findCurrency(tx, id);
     }),
   );
 }
 
-async function checkedDecimals(
+/** @throws invalid_request when a token lacks one of its two, or fiat has one. */
+function isToken(request: CurrencyRequest): request is TokenRequest {
+  const faults = new FieldFaults();
+  for (const [pointer, value] of [
+    ['/network_id', request.networkId],
+    ['/token_address', request.tokenAddress],
+  ] as const) {
+    if (request.type === 'token' && value === undefined) faults.add(pointer, 'is required for a token');
+    if (request.type === 'fiat' && value !== undefined) faults.add(pointer, 'must be left out for fiat money');
+  }
+  faults.throwIfAny();
+  return request.type === 'token';
+}
+
+/** The minor unit's exponent in ISO 4217. @throws invalid_request when the code is not in it, or `decimals` differs. */
+function fiatDecimals({ code, decimals }: Pick<CurrencyRequest, 'code' | 'decimals'>): number {
+  const faults = new FieldFaults();
+  if (!Intl.supportedValuesOf('currency').includes(code)) {
+    faults.add('/code', 'must be an ISO 4217 code like EUR');
+    faults.throwIfAny();
+  }
+  const format = new Intl.NumberFormat('en', { style: 'currency', currency: code });
+  const { maximumFractionDigits: standard = 2 } = format.resolvedOptions();
+  if (decimals !== undefined && decimals !== standard) faults.add('/decimals', `is ${standard} in ISO 4217`);
+  faults.throwIfAny();
+  return standard;
+}
+
+async function tokenDecimals(
   sql: Sql | Transaction,
-  { networkId, tokenAddress, decimals }: Pick<CurrencyRequest, 'networkId' | 'tokenAddress' | 'decimals'>,
+  { networkId, tokenAddress, decimals }: Pick<TokenRequest, 'networkId' | 'tokenAddress' | 'decimals'>,
 ): Promise<number> {
+  const [network] = await sql`select 1 from network where id = ${networkId}`;
+  if (!network) {
+    throw new CoreError('invalid_request', 'Not valid: network_id.', [
+      { pointer: '/network_id', message: 'does not exist' },
+    ]);
+  }
   const faults = new FieldFaults();
   const onChain = await new Chain().tokenDecimals(await findNetwork(sql, networkId), tokenAddress, faults);
   if (onChain !== null && decimals !== undefined && decimals !== onChain) {
@@ -72,7 +115,7 @@ async function checkedDecimals(
 }
 
 /**
- * Changes a currency.
+ * Changes a currency; of fiat money only the name.
  * @throws forbidden · not_found · invalid_request · conflict: token or decimals of one in use, or a token that the network
  * has as another one · upstream_unavailable.
  */
@@ -80,10 +123,12 @@ export async function updateCurrency(
   sql: Sql,
   integration: Integration,
   id: string,
-  patch: { [Field in 'code' | 'name' | 'tokenAddress' | 'decimals']?: CurrencyRequest[Field] | undefined },
+  patch: CurrencyPatch,
 ): Promise<CurrencyRow> {
   await requireOperator(sql, integration);
   const known = await findCurrency(sql, id);
+  if (!known.networkId || !known.tokenAddress) return await renameFiat(sql, known, patch);
+  const { networkId } = known;
   const changes = (['tokenAddress', 'decimals'] as const).filter(
     (field) => patch[field] !== undefined && patch[field] !== known[field],
   );
@@ -92,8 +137,8 @@ export async function updateCurrency(
   const decimals =
     changes.length === 0
       ? known.decimals
-      : await checkedDecimals(sql, { networkId: known.networkId, tokenAddress, decimals: patch.decimals });
-  return await refuseTakenToken(
+      : await tokenDecimals(sql, { networkId, tokenAddress, decimals: patch.decimals });
+  return await refuseTaken(
     transact(sql, async (tx) => {
       // A payment's row waits for this lock by its foreign key, so that "unused" stays true until the change is made.
       await tx`select 1 from currency where id = ${id} for update`;
@@ -103,6 +148,18 @@ export async function updateCurrency(
       return await findCurrency(tx, id);
     }),
   );
+}
+
+async function renameFiat(sql: Sql, known: CurrencyRow, patch: CurrencyPatch): Promise<CurrencyRow> {
+  const faults = new FieldFaults();
+  if (patch.tokenAddress !== undefined) faults.add('/token_address', 'must be left out for fiat money');
+  for (const field of ['code', 'decimals'] as const) {
+    if (patch[field] !== undefined && patch[field] !== known[field])
+      faults.add(`/${field}`, 'of fiat money never changes');
+  }
+  faults.throwIfAny();
+  await sql`update currency set name = ${patch.name ?? known.name} where id = ${known.id}`;
+  return await findCurrency(sql, known.id);
 }
 
 async function refuseUsed(
@@ -135,10 +192,13 @@ export async function setCurrencyArchived(
   return await findCurrency(sql, id);
 }
 
-async function refuseTakenToken<T>(work: Promise<T>): Promise<T> {
+async function refuseTaken<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {
+    if (isUniqueViolation(error, 'currency_fiat_code')) {
+      throw new CoreError('conflict', 'The currency is there already.', [{ pointer: '/code', message: 'is taken' }]);
+    }
     if (!isUniqueViolation(error, 'currency_network_id_token_address_key')) throw error;
     throw new CoreError('conflict', 'The network has this token already.', [
       { pointer: '/token_address', message: 'is taken' },

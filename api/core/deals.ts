@@ -71,7 +71,8 @@ export function draftDeals(
       networkId: network.id,
       operator: lower(network.operatorAddress),
       payee: lower(leg.payee),
-      token: lower(currency.tokenAddress),
+      // Fiat is refused with the payment's other faults.
+      token: lower(currency.tokenAddress ?? zeroAddress),
       amountUnits: leg.amountUnits,
       feeUnits: legFeeUnits,
       feeRecipient: lower(legFeeUnits === 0n ? zeroAddress : (policy.feeRecipient ?? zeroAddress)),
@@ -93,7 +94,7 @@ function checkLeg(
   if (leg.amountUnits > MAX_AMOUNT) faults.add(leg.amountPointer, 'is more than a deal can hold');
   for (const [name, address] of [
     ['the diamond', network.diamondAddress],
-    ['the token', currency.tokenAddress],
+    ['the token', currency.tokenAddress ?? zeroAddress],
     ['the operator', network.operatorAddress],
     ['the zero address', zeroAddress],
   ] as const) {

@@ -119,13 +119,15 @@ export type NetworkRow = {
   archivedAt: Date | null;
 };
 
+/** A token of a network, or fiat money: then without network and token. */
 export type CurrencyRow = {
   id: string;
-  networkId: string;
+  type: 'token' | 'fiat';
+  networkId: string | null;
   code: string;
   name: string;
   decimals: number;
-  tokenAddress: Address;
+  tokenAddress: Address | null;
   archivedAt: Date | null;
 };
 

@@ -1,4 +1,4 @@
-// The currency resource: tokens that payments can be made in.
+// The currency resource: tokens and fiat money that payments can be made in.
 import { createRoute, z } from '@hono/zod-openapi';
 import { addCurrency, pageCurrencies, setCurrencyArchived, updateCurrency } from '../core/currencies.ts';
 import { findCurrency } from '../core/platform.ts';
@@ -7,27 +7,33 @@ import { createRouter, jsonBody, problems, requireIntegration, type Services, wh
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';
 import { address, body, idParams, json, label, listQuery, paged } from './resource.ts';
 
+const currencyType = z.enum(['token', 'fiat']);
+
 const currencyResponse = z
   .object({
     id: z.uuid(),
-    network_id: z.uuid(),
+    type: currencyType,
+    network_id: z.uuid().nullable(),
     code: z.string(),
     name: z.string(),
     decimals: z.int(),
-    token_address: z.string(),
+    token_address: z.string().nullable(),
     archived_at: z.string().nullable(),
   })
   .openapi('Currency');
 
 const code = z.string().regex(/^[A-Za-z0-9.]{1,16}$/, 'must be 1 to 16 letters, digits or dots');
-const decimals = wholeNumber(0, 36).openapi({ description: 'Checked against the chain; left out: as the chain says' });
+const decimals = wholeNumber(0, 36).openapi({
+  description: 'Checked against the chain, of fiat money against ISO 4217; left out: as these say',
+});
 
 const createCurrency = z
   .strictObject({
-    network_id: z.uuid(),
+    type: currencyType.default('token'),
+    network_id: z.uuid().optional().openapi({ description: 'Of a token; fiat money has none' }),
     code,
     name: label,
-    token_address: address,
+    token_address: address.optional().openapi({ description: 'Of a token; fiat money has none' }),
     decimals: decimals.optional(),
   })
   .openapi('CreateCurrency');
@@ -54,7 +60,7 @@ export function currencyRoutes(services: Services) {
       ...shared,
       method: 'post',
       path: '/currencies',
-      summary: "Add a token that the network's escrow allows (operators)",
+      summary: "Add a token that the network's escrow allows, or fiat money (operators)",
       middleware: [authenticated, jsonBody()] as const,
       request: { headers: keyHeader, body: body(createCurrency) },
       responses: {
@@ -80,15 +86,15 @@ export function currencyRoutes(services: Services) {
       path: '/currencies',
       summary: 'List the currencies, newest first',
       middleware: authenticated,
-      request: { query: z.object({ network_id: z.uuid().optional(), ...listQuery }) },
+      request: { query: z.object({ network_id: z.uuid().optional(), type: currencyType.optional(), ...listQuery }) },
       responses: {
         200: json(paged(currencyResponse), 'A page of currencies'),
         ...problems('invalid_request', 'unauthenticated', 'forbidden'),
       },
     }),
     async (c) => {
-      const { network_id, archived, page, per_page } = c.req.valid('query');
-      const filter = { networkId: network_id, archived };
+      const { network_id, type, archived, page, per_page } = c.req.valid('query');
+      const filter = { networkId: network_id, type, archived };
       const { rows, total } = await pageCurrencies(sql, filter, { page, perPage: per_page });
       return c.json({ items: rows.map(render), page, per_page, total }, 200);
     },
@@ -154,6 +160,7 @@ export function currencyRoutes(services: Services) {
 function render(currency: CurrencyRow): z.input<typeof currencyResponse> {
   return {
     id: currency.id,
+    type: currency.type,
     network_id: currency.networkId,
     code: currency.code,
     name: currency.name,

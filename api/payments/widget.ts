@@ -28,7 +28,7 @@ const widgetResponse = z
     payment_address: z.string(),
     diamond_address: z.string(),
     currency: z.string(),
-    token_address: z.string(),
+    token_address: z.string().nullable(),
     status: paymentResponse.shape.status,
     transaction_hash: z.string().nullable(),
     expires_at: z.string(),

@@ -245,6 +245,47 @@ describe('currencies', () => {
   });
 });
 
+describe('fiat currencies', () => {
+  // One installation has each code once, and the database is shared: every test takes a code of its own.
+  test('have neither network nor token, and the decimals of ISO 4217', async () => {
+    const { status, json } = await market.post('/currencies', { type: 'fiat', code: 'JPY', name: 'Yen' });
+    expect(status).toBe(201);
+    expect(json).toMatchObject({ type: 'fiat', network_id: null, token_address: null, decimals: 0, code: 'JPY' });
+    const again = await market.post('/currencies', { type: 'fiat', code: 'JPY', name: 'Yen' });
+    expect([again.status, pointers(again.json)]).toEqual([409, ['/code']]);
+    const listed = (await market.get('/currencies?type=fiat&per_page=100')).json.items;
+    expect(listed.map((currency: Json) => currency.id)).toContain(json.id);
+    expect(new Set(listed.map((currency: Json) => currency.type))).toEqual(new Set(['fiat']));
+
+    const renamed = await market.call('PATCH', `/currencies/${json.id}`, { body: { name: 'Japanese yen' } });
+    expect(renamed.json).toEqual({ ...json, name: 'Japanese yen' });
+    const changed = await market.call('PATCH', `/currencies/${json.id}`, {
+      body: { code: 'CHF', decimals: 2, token_address: market.tokens.USDC },
+    });
+    expect([changed.status, pointers(changed.json)]).toEqual([400, ['/token_address', '/code', '/decimals']]);
+  });
+
+  test('400: a payment in one, until a rail takes it', async () => {
+    const { json } = await market.post('/currencies', { type: 'fiat', code: 'CHF', name: 'Franc' });
+    const count = await market.countPayments();
+    const refused = await market.post('/payments', market.paymentBody({ currency_id: json.id }));
+    expect(refused.status).toBe(400);
+    expect(refused.json.errors).toEqual([{ pointer: '/currency_id', message: 'is not a currency of the network' }]);
+    expect(await market.countPayments()).toBe(count);
+  });
+
+  test('400: a code of nobody, decimals of another, a token’s fields, a token without them', async () => {
+    const add = async (body: Json) => pointers((await market.post('/currencies', { name: 'x', ...body })).json);
+    expect(await add({ type: 'fiat', code: 'XYZ' })).toEqual(['/code']);
+    expect(await add({ type: 'fiat', code: 'eur' })).toEqual(['/code']);
+    expect(await add({ type: 'fiat', code: 'SEK', decimals: 3 })).toEqual(['/decimals']);
+    const both = { network_id: market.networkId, token_address: market.tokens.USDC };
+    expect(await add({ type: 'fiat', code: 'SEK', ...both })).toEqual(['/network_id', '/token_address']);
+    expect(await add({ code: 'SEK' })).toEqual(['/network_id', '/token_address']);
+    expect(await add({ type: 'gold', code: 'SEK' })).toEqual(['/type']);
+  });
+});
+
 describe('wallets', () => {
   test('are added, renamed, listed and archived; an archived one is named by no new payment', async () => {
     const body = { node_id: market.nodeId, network_id: market.networkId, address: market.stranger, label: 'Payouts' };
