@@ -7,9 +7,11 @@ import { serveStatic } from '@hono/node-server/serve-static';
 import { compress } from 'hono/compress';
 import { cors } from 'hono/cors';
 import { secureHeaders } from 'hono/secure-headers';
+import { completeDocument } from './document.ts';
 import { createRouter, limitBody, problems, renderError, renderNotFound, requestId, type Services } from './http.ts';
-import { paymentsSurface } from './payments/index.ts';
+import { paymentsSurface, paymentsTags } from './payments/index.ts';
 import { documentScopes } from './scopes.ts';
+import { apiVersion, versions } from './versions.ts';
 
 const swaggerFolder = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
 const widgetFolder = fileURLToPath(new URL('../widget/dist', import.meta.url));
@@ -45,25 +47,28 @@ export function createApp(services: Services) {
     await next();
     if (c.res.ok) c.res.headers.set('Cache-Control', 'public, max-age=3600');
   });
+  app.use('/api/*', apiVersion());
   app.onError(renderError(services.log));
   app.notFound(renderNotFound);
 
   const payments = paymentsSurface(services);
   app.route('/api/v1', payments);
   documentScopes(app.openAPIRegistry, problems('forbidden'));
-  app.get('/api/v1/openapi.json', (c) =>
-    c.json(
-      app.getOpenAPI31Document({
-        openapi: '3.1.0',
-        info: {
-          title: 'Dealkeep payments',
-          version: '1.0.0',
-          description: 'Marketplace payments without a custodian: the money waits on chain until both sides are done.',
-        },
-        servers: [{ url: services.publicUrl }],
-      }),
-    ),
+  const document = completeDocument(
+    app.getOpenAPI31Document({
+      openapi: '3.1.0',
+      info: {
+        title: 'Dealkeep payments',
+        version: versions[0],
+        description: 'Marketplace payments without a custodian: the money waits on chain until both sides are done.',
+        contact: { name: 'Dealkeep', url: `${services.publicUrl}/docs` },
+        license: { name: 'MIT', url: 'https://opensource.org/license/mit' },
+      },
+      servers: [{ url: services.publicUrl }],
+      tags: paymentsTags,
+    }),
   );
+  app.get('/api/v1/openapi.json', (c) => c.json(document));
 
   app.get('/docs', (c) => c.html(referencePage));
   app.get('/docs/start.js', (c) => c.body(referenceStart, 200, { 'Content-Type': 'text/javascript' }));

@@ -54,11 +54,16 @@ function pointerTo(path: readonly PropertyKey[]): string {
   return path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('') || '/';
 }
 
-/** Gives each request an id, which problem documents and logs repeat. */
+const CORRELATION_ID = /^[\x21-\x7e]{1,128}$/;
+
+/** Gives each request an id, the caller's X-Correlation-Id or one of ours, which the answer and logs repeat. */
 export function requestId(): MiddlewareHandler<Env> {
   return async (c, next) => {
-    c.set('requestId', uuidv7());
-    c.header('X-Request-Id', c.get('requestId'));
+    const given = c.req.header('X-Correlation-Id') ?? '';
+    const id = CORRELATION_ID.test(given) ? given : uuidv7();
+    c.set('requestId', id);
+    c.header('X-Request-Id', id);
+    c.header('X-Correlation-Id', id);
     await next();
   };
 }
@@ -168,25 +173,51 @@ export const problemSchema = z
     status: z.int(),
     code: z.enum(Object.keys(errorTable) as [ErrorCode, ...ErrorCode[]]),
     detail: z.string().optional(),
-    errors: z.array(z.object({ pointer: z.string(), message: z.string() })).optional(),
-    retryable: z.boolean(),
+    errors: z
+      .array(z.object({ pointer: z.string(), message: z.string() }))
+      .optional()
+      .openapi({ description: 'Every wrong field: an RFC 6901 pointer into the request, and what is wrong' }),
+    retryable: z.boolean().openapi({ description: 'Whether the same request may succeed later' }),
     request_id: z.string(),
   })
   .openapi('Problem');
 
+/** What any route may answer: its headers are checked, bodies and the number of requests are limited, and we may fail. */
+const ALWAYS = ['invalid_request', 'payload_too_large', 'rate_limited', 'internal'] as const;
+
 /** The response entries of a route that may answer with these problems; what each status means, by its codes' titles. */
 export function problems(...codes: ErrorCode[]) {
-  const byStatus = new Map<number, string[]>();
-  for (const code of ['internal', ...codes] as const) {
-    const { status, title } = errorTable[code];
-    byStatus.set(status, [...(byStatus.get(status) ?? []), `${title} (${code})`]);
+  const byStatus = new Map<number, ErrorCode[]>();
+  for (const code of new Set<ErrorCode>([...ALWAYS, ...codes])) {
+    const { status } = errorTable[code];
+    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
   }
   return Object.fromEntries(
-    [...byStatus].map(([status, titles]) => [
+    [...byStatus].map(([status, ofStatus]) => [
       status,
-      { description: titles.join(' · '), content: { 'application/problem+json': { schema: problemSchema } } },
+      {
+        description: ofStatus.map((code) => `${errorTable[code].title} (${code})`).join(' · '),
+        content: {
+          'application/problem+json': {
+            schema: problemSchema,
+            examples: Object.fromEntries(
+              ofStatus.map((code) => [code, { summary: errorTable[code].title, value: problemExample(code) }]),
+            ),
+          },
+        },
+      },
     ]),
   );
+}
+
+function problemExample(code: ErrorCode): z.input<typeof problemSchema> {
+  return {
+    ...problemOf(code, '0198c5f1-6f4e-7c3a-9d52-3f1f0a6b7c8d'),
+    ...(code === 'invalid_request' && {
+      detail: 'Not valid: node_id.',
+      errors: [{ pointer: '/node_id', message: 'Invalid UUID' }],
+    }),
+  };
 }
 
 /** Renders whatever a handler threw; only what is meant for the caller leaves the process. */
@@ -212,18 +243,17 @@ function renderProblem(
   detail?: string,
   faults: readonly FieldFault[] = [],
 ): Response {
-  const { status, title, retry } = errorTable[code];
   const problem = {
-    type: `urn:dealkeep:problem:${code}`,
-    title,
-    status,
-    code,
+    ...problemOf(code, c.get('requestId')),
     ...(detail && { detail }),
-    ...(faults.length > 0 && { errors: faults }),
-    retryable: retry,
-    request_id: c.get('requestId'),
+    ...(faults.length > 0 && { errors: [...faults] }),
   };
-  return c.body(JSON.stringify(problem), status, { 'Content-Type': 'application/problem+json' });
+  return c.body(JSON.stringify(problem), problem.status, { 'Content-Type': 'application/problem+json' });
+}
+
+function problemOf(code: ErrorCode, requestId: string) {
+  const { status, title, retry } = errorTable[code];
+  return { type: `urn:dealkeep:problem:${code}`, title, status, code, retryable: retry, request_id: requestId };
 }
 
 /** `page` and `per_page` as every list takes them. */

@@ -6,6 +6,9 @@ import type { Scope } from './core/scopes.ts';
 
 type ResponseConfig = RouteConfig['responses'][string];
 
+/** Where an operation's documentation says which scope it needs. */
+const SCOPE_FIELD = 'x-scope';
+
 const operationScopes: Readonly<Record<string, Scope>> = {
   'POST /api/v1/payments': 'payments:create',
   'GET /api/v1/payments': 'payments:read',
@@ -87,7 +90,8 @@ export function documentScopes(
     const { route } = definition;
     if (!route.security?.some((scheme) => 'integration' in scheme)) continue;
     const scope = scopeOf(route.method.toUpperCase(), route.path);
-    route.security = [{ integration: [scope] }];
+    // OpenAPI has a place for scopes under OAuth 2 alone, and our login is not its token endpoint.
+    Object.assign(route, { [SCOPE_FIELD]: scope });
     route.responses = { ...lacking, ...route.responses };
     route.description = [route.description, `Scope: \`${scope}\`.`].filter(Boolean).join(' ');
   }

@@ -14,6 +14,21 @@ import { unmatchedRoutes } from './unmatched.ts';
 import { walletRoutes } from './wallets.ts';
 import { widgetRoutes } from './widget.ts';
 
+/** The tags of the surface's operations, in the order of its document. */
+export const paymentsTags = [
+  { name: 'Authentication', description: "An integration's bearer token, and the keys that verify it" },
+  { name: 'Payments', description: 'Requests for money, each funded by a deal on chain, and what can be done with it' },
+  { name: 'Widget', description: "The buyer's side: one payment, opened by its access token" },
+  { name: 'Unmatched deals', description: 'Deals on chain that fund no payment' },
+  { name: 'Ledger', description: 'Accounts, their balances and their entries' },
+  { name: 'Parties', description: 'People and firms, and where they can be paid' },
+  { name: 'Nodes', description: 'The tree of merchants, each with its deal policy' },
+  { name: 'Networks', description: 'Chains, and the networks on them where payments can be made' },
+  { name: 'Currencies', description: 'What payments can be made in' },
+  { name: 'Wallets', description: "A node's payee addresses" },
+  { name: 'Integrations', description: 'Clients of the API, their scopes and secrets' },
+];
+
 /** The surface's router, to be mounted under `/api/v1`. */
 export function paymentsSurface(services: Services) {
   const router = createRouter();

@@ -23,7 +23,9 @@ export function keyRoutes({ tokens }: Services) {
     createRoute({
       method: 'get',
       path: '/.well-known/jwks.json',
+      operationId: 'getKeySet',
       summary: 'Get the public keys of integration tokens, the current one first',
+      description: 'A JWK set (RFC 7517); after a change of keys it shows both for a while.',
       tags: ['Authentication'],
       responses: {
         200: { description: 'The keys', content: { 'application/json': { schema: keySet } } },

@@ -22,7 +22,10 @@ export function loginRoutes(services: Services) {
     createRoute({
       method: 'post',
       path: '/auth/token',
+      operationId: 'createToken',
       summary: 'Exchange client id and secret for a bearer token',
+      description:
+        'The token is valid for an hour. After ten failed logins of a client within 15 minutes it has to wait.',
       tags: ['Authentication'],
       middleware: jsonBody(),
       request: {

@@ -165,6 +165,7 @@ export function partyRoutes(services: Services) {
       ...shared,
       method: 'get',
       path: '/parties/{id}/export',
+      operationId: 'exportParty',
       summary: 'Everything held on a party, payout instruments in full',
       middleware: authenticated,
       request: { params },

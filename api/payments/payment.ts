@@ -84,7 +84,7 @@ export const createRequest = z
       .openapi({ description: 'The deposit deadline', example: '2027-01-01T00:00:00Z' }),
     retry: z.boolean().optional(),
     retry_count: wholeNumber(0, MAX_RETRIES).optional(),
-    client_ip: z.ipv4().optional(),
+    client_ip: z.ipv4().optional().openapi({ format: 'ipv4' }),
     legs: z
       .array(legRequest)
       .min(1)

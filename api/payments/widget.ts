@@ -64,6 +64,7 @@ export function widgetRoutes({ sql, tokens }: Services) {
       method: 'get',
       path: '/widget/payments/{id}',
       summary: "Get a payment's data for its widget",
+      description: "Opened by this payment's `access_token` alone, from a page of any origin.",
       tags: ['Widget'],
       security: [{ accessToken: [] }],
       request: { params: z.object({ id: z.uuid() }) },

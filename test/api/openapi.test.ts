@@ -1,0 +1,102 @@
+// The OpenAPI document, as those who build on it read it. A new route is covered by existing.
+import { createConfig, lintFromString } from '@redocly/openapi-core';
+import spectral from '@stoplight/spectral-core';
+import rulesets from '@stoplight/spectral-rulesets';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import formats from 'ajv-formats';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { UNEXPLAINED } from '../../api/examples.ts';
+import { type Json, openMarketplace } from './marketplace.ts';
+
+let document: Json;
+let operations: { name: string; operation: Json }[];
+beforeAll(async () => {
+  document = (await (await openMarketplace()).get('/openapi.json', null)).json;
+  operations = Object.entries<Json>(document.paths).flatMap(([path, methods]) =>
+    Object.entries<Json>(methods).map(([method, operation]) => ({ name: `${method} ${path}`, operation })),
+  );
+});
+
+describe('GET /api/v1/openapi.json', () => {
+  test("has nothing that Spectral's rules for OpenAPI warn of", async () => {
+    const linter = new spectral.Spectral();
+    linter.setRuleset({ extends: [[rulesets.oas as never, 'recommended']] });
+    const findings = await linter.run(document);
+    expect(findings.map(({ code, path, message }) => `${code} at ${path.join('/')}: ${message}`)).toEqual([]);
+  });
+
+  test("has nothing that Redocly's recommended rules warn of", async () => {
+    const config = await createConfig({ extends: ['recommended'] });
+    const findings = await lintFromString({
+      source: JSON.stringify(document),
+      absoluteRef: '/openapi.json',
+      config,
+    });
+    expect(findings.map(({ ruleId, location, message }) => `${ruleId} at ${location[0]?.pointer}: ${message}`)).toEqual(
+      [],
+    );
+  });
+
+  test('shows an example of every body and parameter, each valid under its schema', () => {
+    const ajv = new Ajv2020({ strict: false, allErrors: true });
+    formats.default(ajv);
+    const absolute = (schema: Json) => JSON.parse(JSON.stringify(schema).replaceAll('"#/', '"document#/'));
+    ajv.addSchema(absolute({ components: document.components }), 'document');
+    const faults: string[] = [];
+    let checked = 0;
+    const check = (where: string, schema: Json, example: Json) => {
+      checked += 1;
+      if (example === undefined) faults.push(`${where} has no example`);
+      else if (!ajv.validate(absolute(schema), example)) faults.push(`${where}: ${ajv.errorsText()}`);
+      if (JSON.stringify(example ?? null).includes(UNEXPLAINED)) {
+        faults.push(
+          `${where}: give each text an example in its schema or in api/examples.ts: ${JSON.stringify(example)}`,
+        );
+      }
+    };
+    const checkContent = (where: string, content: Json) => {
+      for (const [type, media] of Object.entries<Json>(content ?? {})) {
+        const examples = media.examples
+          ? Object.values<Json>(media.examples).map(({ value }) => value)
+          : [media.example];
+        for (const example of examples) check(`${where} ${type}`, media.schema, example);
+      }
+    };
+    for (const { name, operation } of operations) {
+      for (const parameter of operation.parameters) {
+        if (!parameter.$ref) check(`${name} ${parameter.name}`, parameter.schema, parameter.example);
+      }
+      checkContent(`${name} request`, operation.requestBody?.content);
+      for (const [status, { content }] of Object.entries<Json>(operation.responses)) {
+        checkContent(`${name} ${status}`, content);
+      }
+    }
+    for (const parameter of Object.values<Json>(document.components.parameters)) {
+      check(parameter.name, parameter.schema, parameter.example);
+    }
+    expect(faults).toEqual([]);
+    expect(checked).toBeGreaterThan(500);
+  });
+
+  test('names what any operation may answer, and each code with an example', () => {
+    for (const { name, operation } of operations) {
+      const problems = Object.entries<Json>(operation.responses).filter(([status]) => Number(status) >= 400);
+      expect(
+        problems.map(([status]) => status),
+        name,
+      ).toEqual(expect.arrayContaining(['400', '429', '500']));
+      for (const [status, { description, content }] of problems) {
+        const { examples } = content['application/problem+json'];
+        expect(Object.keys(examples).length, `${name} ${status}`).toBeGreaterThan(0);
+        for (const [code, { value }] of Object.entries<Json>(examples)) {
+          expect([value.code, value.status], name).toEqual([code, Number(status)]);
+          expect(description, name).toContain(`(${code})`);
+        }
+      }
+      const takesKey = operation.parameters.some((parameter: Json) => parameter.name === 'Idempotency-Key');
+      expect(takesKey, `${name} takes an Idempotency-Key`).toBe(
+        name.startsWith('post ') && operation.operationId !== 'createToken',
+      );
+    }
+  });
+});
