@@ -3,7 +3,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { isUniqueViolation, type Sql, type Transaction, transact } from './db.ts';
 import { CoreError, FieldFaults } from './errors.ts';
 import { AmountError, parseUnits } from './money.ts';
-import { authorizeNode, DEFAULT_POLICY, type Integration } from './platform.ts';
+import { authorizeNode, DEFAULT_POLICY, type Integration, requireOperator } from './platform.ts';
 import type { DealPolicy } from './schema.ts';
 
 /** A node with what it states itself and what holds for it. */
@@ -13,6 +13,8 @@ export type NodeRecord = {
   name: string;
   policy: Partial<DealPolicy>;
   effectivePolicy: DealPolicy;
+  /** Whether requests for it and all below may go to private addresses, as it states itself. */
+  local: boolean;
   createdAt: Date;
   archivedAt: Date | null;
 };
@@ -22,10 +24,17 @@ const MAX_DEPTH = 16;
 // As fine as any currency can be (its column allows no more).
 const MAX_DECIMALS = 36;
 
+/** What may change of a node. */
+export type NodePatch = {
+  name?: string | undefined;
+  policy?: Partial<DealPolicy> | undefined;
+  local?: boolean | undefined;
+};
+
 type Row = Omit<NodeRecord, 'effectivePolicy'> & { path: string[]; policies: Partial<DealPolicy>[] };
 
 const columnsOf = (sql: Sql | Transaction) => sql`
-  n.id, n.parent_id, n.path, n.name, n.policy, n.created_at, n.archived_at,
+  n.id, n.parent_id, n.path, n.name, n.policy, n.local, n.created_at, n.archived_at,
   (select jsonb_agg(above.policy order by array_position(n.path, above.id)) from node above
    where above.id = any(n.path)) as policies`;
 
@@ -89,25 +98,30 @@ export async function addNode(
   );
 }
 
-/** Renames a node or replaces what it states of its policy. @throws not_found · invalid_request · conflict */
+/**
+ * Renames a node, replaces what it states of its policy, or marks it local.
+ * @throws not_found · invalid_request · conflict · forbidden: only operators mark a node local.
+ */
 export async function updateNode(
   sql: Sql | Transaction,
   integration: Integration,
   id: string,
-  { name, policy }: { name?: string | undefined; policy?: Partial<DealPolicy> | undefined },
+  { name, policy, local }: NodePatch,
 ): Promise<NodeRecord> {
   await authorizeNode(sql, integration, id);
+  if (local !== undefined) await requireOperator(sql, integration);
   return await refuseTakenName(
     transact(sql, async (tx) => {
       await tx`select 1 from node where id = ${id} for update`;
-      const { name: oldName, policy: oldPolicy, policies } = await loadNode(tx, id);
-      const stated = policy ?? oldPolicy;
+      const { policies, ...known } = await loadNode(tx, id);
+      const stated = policy ?? known.policy;
       if (policy) {
         const faults = new FieldFaults();
         checkPolicy(Object.assign({}, DEFAULT_POLICY, ...policies.slice(0, -1), stated), faults);
         faults.throwIfAny();
       }
-      await tx`update node set name = ${name ?? oldName}, policy = ${tx.json(stated)} where id = ${id}`;
+      const changed = { name: name ?? known.name, policy: tx.json(stated), local: local ?? known.local };
+      await tx`update node set ${tx(changed)} where id = ${id}`;
       return toRecord(await loadNode(tx, id));
     }),
   );

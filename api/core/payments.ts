@@ -4,6 +4,7 @@ import { v7 as uuidv7 } from 'uuid';
 import type { Address } from 'viem';
 import { columns, isUniqueViolation, type Sql, type Transaction, transact } from './db.ts';
 import { type DealContext, type DealDraft, draftDeals, feeOf, type LegRequest } from './deals.ts';
+import { destinationFault } from './destinations.ts';
 import { CoreError, FieldFaults } from './errors.ts';
 import { type Actor, writeLog } from './log.ts';
 import { findMembers, isMember, type Member, type SealedMember, upsertMember } from './members.ts';
@@ -13,6 +14,7 @@ import {
   findNetwork,
   type Integration,
   isArchived,
+  isLocal,
   mayActOn,
   policyOf,
   walletAddress,
@@ -47,6 +49,8 @@ export type PaymentRequest = {
   paymentAddress: Address;
   items?: PaymentItem[] | undefined;
   metadata?: string | undefined;
+  /** Gets this payment's events, signed with the node's notification key. */
+  notifyUrl?: string | undefined;
   expiresAt: Date;
   retry: boolean;
   retryCount: number;
@@ -209,6 +213,10 @@ async function checkReferences(
   if (request.paymentMethod !== 'web3') {
     faults.add('/payment_method', `${request.paymentMethod} has no provider on this installation`);
   }
+  if (request.notifyUrl !== undefined) {
+    const fault = destinationFault(request.notifyUrl, { local: await isLocal(sql, request.nodeId) });
+    if (fault) faults.add('/notify_url', fault);
+  }
   if (request.memberId !== undefined && request.member !== undefined) {
     faults.add('/member', 'must be left out when member_id is given');
   }
@@ -247,6 +255,7 @@ async function insertPayment(
     paymentAddress: request.paymentAddress,
     items: request.items ? tx.json(request.items) : null,
     metadata: request.metadata ?? null,
+    notifyUrl: request.notifyUrl ?? null,
     expiresAt: request.expiresAt,
     retry: request.retry,
     retryCount: request.retryCount,

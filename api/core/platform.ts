@@ -21,18 +21,22 @@ export const DEFAULT_POLICY: DealPolicy = {
   defaultOutcome: 'refund',
 };
 
-/** Adds a node below `parentId`, or a root; `policy` states single fields, the others come from above. */
+/**
+ * Adds a node below `parentId`, or a root; `policy` states single fields, the others come from above. A `local` one may have
+ * requests sent to private addresses.
+ */
 export async function createNode(
   sql: Sql,
-  { name, parentId, policy }: { name: string; parentId?: string; policy?: Partial<DealPolicy> },
+  node: { name: string; parentId?: string; policy?: Partial<DealPolicy>; local?: boolean },
 ): Promise<{ id: string }> {
+  const { name, parentId, policy, local = false } = node;
   return await sql.begin(async (tx) => {
     const id = uuidv7();
     const [parent] = parentId ? await tx<{ path: string[] }[]>`select path from node where id = ${parentId}` : [];
     if (parentId && !parent) throw new CoreError('not_found', 'The parent node does not exist.');
     const path = [...(parent?.path ?? []), id];
     const [created] = await tx<{ id: string }[]>`
-      insert into node ${tx({ id, parentId: parentId ?? null, path, name, policy: tx.json(policy ?? {}) })}
+      insert into node ${tx({ id, parentId: parentId ?? null, path, name, policy: tx.json(policy ?? {}), local })}
       on conflict (parent_id, name) do nothing returning id`;
     if (created) return created;
     return await only(tx<{ id: string }[]>`
@@ -164,6 +168,13 @@ export async function isArchived(sql: Sql | Transaction, nodeId: string): Promis
   const [row] = await sql`
     select 1 from node n join node above on above.id = any(n.path)
     where n.id = ${nodeId} and above.archived_at is not null limit 1`;
+  return row !== undefined;
+}
+
+/** Whether the node or one above it is marked local, so that requests for it may go to private addresses. */
+export async function isLocal(sql: Sql | Transaction, nodeId: string): Promise<boolean> {
+  const [row] = await sql`
+    select 1 from node n join node above on above.id = any(n.path) where n.id = ${nodeId} and above.local limit 1`;
   return row !== undefined;
 }
 

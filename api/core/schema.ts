@@ -39,6 +39,8 @@ export type PaymentRow = {
   paymentAddress: Address;
   items: PaymentItem[] | null;
   metadata: string | null;
+  /** Where this payment's own notifications go, beside the node's webhook endpoints. */
+  notifyUrl: string | null;
   expiresAt: Date;
   retry: boolean;
   retryCount: number;

@@ -34,10 +34,17 @@ const nodeResponse = z
     name: z.string(),
     policy: policyResponse.partial().openapi('StatedPolicy', { description: 'What the node states itself' }),
     effective_policy: policyResponse.openapi({ description: 'What holds for payments that leave it open' }),
+    local: z.boolean().openapi({
+      description: 'Whether requests for it and all below may go to private addresses and by plain http',
+    }),
     created_at: z.string(),
     archived_at: z.string().nullable(),
   })
   .openapi('Node');
+
+const patchNode = z
+  .strictObject({ name: label.optional(), policy: policy.optional(), local: z.boolean().optional() })
+  .openapi('PatchNode');
 
 /** Mounts the routes of nodes. */
 export function nodeRoutes(services: Services) {
@@ -108,17 +115,17 @@ export function nodeRoutes(services: Services) {
       ...shared,
       method: 'patch',
       path: '/nodes/{id}',
-      summary: 'Rename a node or replace what it states of its policy',
+      summary: 'Rename a node, replace what it states of its policy, or mark it local (operators)',
       middleware: [authenticated, jsonBody()] as const,
       request: {
         params: idParams,
-        body: body(z.strictObject({ name: label.optional(), policy: policy.optional() }).openapi('PatchNode')),
+        body: body(patchNode),
       },
       responses: { 200: json(nodeResponse, 'The node'), ...problems(...refusals, 'conflict', 'payload_too_large') },
     }),
     async (c) => {
-      const { name, policy: stated } = c.req.valid('json');
-      const patch = { name, policy: stated && toPolicy(stated) };
+      const { policy: stated, ...rest } = c.req.valid('json');
+      const patch = { ...rest, policy: stated && toPolicy(stated) };
       return c.json(render(await updateNode(sql, c.get('integration'), c.req.valid('param').id, patch)), 200);
     },
   );
@@ -154,6 +161,7 @@ function render(node: NodeRecord): z.input<typeof nodeResponse> {
     name: node.name,
     policy: renderStated(node.policy),
     effective_policy: renderPolicy(node.effectivePolicy),
+    local: node.local,
     created_at: node.createdAt.toISOString(),
     archived_at: node.archivedAt?.toISOString() ?? null,
   };

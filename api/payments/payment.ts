@@ -79,6 +79,10 @@ export const createRequest = z
     payment_address: address.openapi({ description: 'The payee', minLength: 10 }),
     items: z.array(itemRequest).max(200).optional(),
     metadata: freeText(16_384).optional(),
+    notify_url: z.string().max(2_048).optional().openapi({
+      description: "An https URL that gets this payment's events, beside the node's webhook endpoints",
+      example: 'https://shop.example.org/notify/order-1001',
+    }),
     expires_at: z.iso
       .datetime({ offset: true, message: 'must be an RFC 3339 date-time' })
       .openapi({ description: 'The deposit deadline', example: '2027-01-01T00:00:00Z' }),
@@ -126,6 +130,7 @@ export function toPaymentRequest(body: z.output<typeof createRequest>): PaymentR
       externalId: item.external_id ?? null,
     })),
     metadata: body.metadata,
+    notifyUrl: body.notify_url,
     expiresAt: new Date(body.expires_at),
     retry: body.retry ?? false,
     retryCount: body.retry_count ?? (body.retry ? DEFAULT_RETRY_COUNT : 0),
@@ -229,6 +234,7 @@ export const paymentResponse = z
       z.object({ name: z.string().nullable(), price: z.number().nullable(), external_id: z.string().nullable() }),
     ),
     metadata: z.string().nullable(),
+    notify_url: z.string().nullable(),
     expires_at: z.string(),
     retry: z.boolean(),
     retry_count: z.int(),
@@ -304,6 +310,7 @@ export async function renderPayment(
       external_id: item.externalId,
     })),
     metadata: payment.metadata,
+    notify_url: payment.notifyUrl,
     expires_at: payment.expiresAt.toISOString(),
     retry: payment.retry,
     retry_count: payment.retryCount,

@@ -78,7 +78,7 @@ export async function seed(sql: Sql, options: SeedOptions): Promise<Seed> {
     });
     currencies[symbol] = currency.id;
   }
-  const node = await createNode(sql, { name: options.nodeName, policy: options.policy });
+  const node = await createNode(sql, { name: options.nodeName, policy: options.policy, local: true });
   const wallet = await createWallet(sql, {
     nodeId: node.id,
     networkId: network.id,

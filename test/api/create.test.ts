@@ -23,6 +23,7 @@ describe('POST /api/v1/payments', () => {
       ],
       member: { external_id: 'm-1', name: 'Ada', surname: 'Byron', email: 'ada@example.com' },
       metadata: '{"order":1}',
+      notify_url: 'http://127.0.0.1:4100/notify',
       client_ip: '203.0.113.7',
     });
     const { status, json } = await market.post('/payments', body);
@@ -47,6 +48,7 @@ describe('POST /api/v1/payments', () => {
         { name: 'Shirt', price: 15, external_id: 'shirt' },
       ],
       metadata: '{"order":1}',
+      notify_url: 'http://127.0.0.1:4100/notify',
       retry: false,
       retry_count: 0,
       client_ip: '203.0.113.7',

@@ -28,15 +28,20 @@ export type Marketplace = Awaited<ReturnType<typeof openMarketplace>>;
 
 const CHAIN_ID = 31337;
 
-/** Opens a marketplace, by default on the shared stack; `rpcUrl` and `confirmations` give it a network of its own. */
+/**
+ * Opens a marketplace, by default on the shared stack; `rpcUrl` and `confirmations` give it a network of its own. Its node is
+ * `local`, since the receivers of tests are.
+ */
 export async function openMarketplace({
   rpcUrl,
   confirmations,
   stack = inject('stack'),
+  local = true,
 }: {
   rpcUrl?: string;
   confirmations?: number;
   stack?: Stack;
+  local?: boolean;
 } = {}) {
   const sql = connect(stack.databaseUrl, { maxConnections: 4 });
   const tokens = new Tokens(stack.secret);
@@ -46,7 +51,7 @@ export async function openMarketplace({
   const own = rpcUrl !== undefined || confirmations !== undefined;
 
   const policy = { feeBps: 100, feeRecipient: stack.feeRecipient };
-  const node = await createNode(sql, { name, policy });
+  const node = await createNode(sql, { name, policy, local });
   const chain = await createChain(sql, { name: 'local', eip155Id: CHAIN_ID });
   const network = await createNetwork(sql, {
     chainId: chain.id,

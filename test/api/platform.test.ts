@@ -77,6 +77,21 @@ describe('nodes', () => {
     await market.createPayment({ node_id: leaf.id });
   });
 
+  test('are marked local by operators only; then URLs of theirs and of all below may be private', async () => {
+    const remote = await openMarketplace({ local: false });
+    const below = await remote.openChildIntegration();
+    const create = async () => {
+      const body = remote.paymentBody({ node_id: below.nodeId, notify_url: 'http://127.0.0.1:4100/notify' });
+      return await remote.post('/payments', body);
+    };
+    const refused = await create();
+    expect(refused.json.errors).toEqual([{ pointer: '/notify_url', message: 'must be an https URL' }]);
+    const mark = (token?: string) => remote.call('PATCH', `/nodes/${below.nodeId}`, { body: { local: true }, token });
+    expect((await mark(below.token)).status).toBe(403);
+    expect((await mark()).json.local).toBe(true);
+    expect((await create()).json.notify_url).toBe('http://127.0.0.1:4100/notify');
+  });
+
   test('400: every wrong field is named, and nothing is written', async () => {
     const count = async () => (await market.get('/nodes?per_page=1&archived=true')).json.total;
     const before = await count();
