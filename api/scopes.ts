@@ -14,6 +14,8 @@ const operationScopes: Readonly<Record<string, Scope>> = {
   'GET /api/v1/payments': 'payments:read',
   'GET /api/v1/payments/{id}': 'payments:read',
   'GET /api/v1/payments/{id}/logs': 'payments:read',
+  'GET /api/v1/payments/{id}/operations': 'payments:read',
+  'GET /api/v1/operations/{id}': 'payments:read',
   'POST /api/v1/payments/{id}/cancel': 'payments:cancel',
   'POST /api/v1/payments/{id}/release': 'payments:release',
   'POST /api/v1/payments/{id}/refund': 'payments:refund',

@@ -172,7 +172,7 @@ export function revertData(error: unknown): Hex | undefined {
 }
 
 /** Revert data of the escrow as `Error(arguments)`. */
-export function revertText(data: Hex | undefined): string | undefined {
+function revertText(data: Hex | undefined): string | undefined {
   if (!data) return undefined;
   try {
     const { errorName, args } = decodeErrorResult({ abi: escrowAbi, data });

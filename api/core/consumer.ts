@@ -5,7 +5,7 @@ import { type Sql, transact } from './db.ts';
 import { freezeTerms } from './deals.ts';
 import { CoreError } from './errors.ts';
 import { writeLog } from './log.ts';
-import { findOperation, updateOperation } from './operations.ts';
+import { findOperation, logOperation, updateOperation } from './operations.ts';
 import { loadPayment } from './payments.ts';
 import { findNetwork } from './platform.ts';
 import type { Attempt } from './queue.ts';
@@ -53,21 +53,20 @@ export async function consumeOperation(
   if (!operation || operation.status === 'done' || operation.status === 'failed') return;
   const result = await submitter.submit(await findNetwork(sql, operation.networkId), operation);
   const { nodeId, paymentId, legId, verb } = operation;
+  const actor = { type: 'operator' } as const;
   await transact(sql, async (tx) => {
-    const { deals } = await lockPayment(tx, { nodeId, paymentId });
+    const { deals } = paymentId === null ? { deals: [] } : await lockPayment(tx, { nodeId, paymentId });
     const deal = deals.find((candidate) => candidate.id === legId);
     const current = await findOperation(tx, key, { lock: true });
     if (!current || current.status === 'done' || current.status === 'failed') return;
-    const message = result.done ? `${verb} was mined.` : `${verb} failed: ${result.reason}.`;
-    const actor = { type: 'operator' } as const;
-    await updateOperation(tx, current, result.done ? { status: 'done' } : { status: 'failed', error: result.reason });
-    const eventType = `operation.${verb}.${result.done ? 'done' : 'failed'}`;
-    await writeLog(tx, { nodeId, paymentId }, { eventType, message, actor });
+    await updateOperation(tx, current, result.done ? { status: 'done' } : { status: 'failed', error: result.refusal });
+    const message = result.done ? `${verb} was mined.` : `${verb} failed. ${result.refusal.message}`;
+    await logOperation(tx, current, result.done ? 'done' : 'failed', message, actor);
     if (verb !== 'cancelDeal' || !deal) return;
     // A cancellation that failed, or that closed the offer after a deposit was in, has cancelled nothing.
     const overtaken = deal.dealId !== null && current.dealId === deal.offerId;
     if (result.done && !overtaken) return;
     await tx`update deal set cancel_requested_at = null where node_id = ${nodeId} and id = ${deal.id}`;
-    await restate(tx, { nodeId, paymentId }, { message: 'The cancellation did not take place.', actor });
+    await restate(tx, deal, { message: 'The cancellation did not take place.', actor });
   });
 }

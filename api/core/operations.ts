@@ -1,11 +1,11 @@
-// Owns operations: a request to change one deal on chain, from queued to done or failed. At most one is in flight for a
-// payment; asking again for the same one answers with it.
+// Owns operations: a request to change one deal on chain, from queued, or awaiting somebody's signature, to done or failed. At
+// most one that we send is in flight for a leg; asking again for the same one answers with it.
 import { v7 as uuidv7 } from 'uuid';
-import type { Hex } from 'viem';
+import type { Address, Hex } from 'viem';
 import { columns, type Sql, type Transaction } from './db.ts';
 import { type Actor, writeLog } from './log.ts';
 import { enqueue } from './queue.ts';
-import type { DealRow, OperationRow, OperationVerb } from './schema.ts';
+import type { DealRow, OperationArguments, OperationRow, OperationVerb, Refusal } from './schema.ts';
 import type { TermsJson } from './terms.ts';
 
 // graphile-worker's exponential backoff reaches about three days with 25 attempts.
@@ -14,34 +14,39 @@ const SUBMIT_ATTEMPTS = 25;
 /** What an operation acts on. */
 export type OperationTarget = {
   nodeId: string;
-  paymentId: string;
+  /** Null for a stray whose number no payment has. */
+  paymentId: string | null;
   /** Null for a stray. */
   legId: string | null;
   networkId: string;
   verb: OperationVerb;
   dealId: Hex;
   terms: TermsJson;
-  /** Of releasePart and refundPart, in base units. */
+  /** Of verbs that take an amount, in base units. */
   amountUnits: bigint | null;
+  arguments?: OperationArguments;
   stray: boolean;
+  /** Whose signature it needs; left out: the operator's. */
+  signer?: Address;
+  /** Unix seconds, the last in which the call can succeed. */
+  signBy?: bigint;
+  /** The block of the newest chain fact known of the deal. */
+  sinceBlock?: bigint | null;
 };
 
-/** Adds an operation, its log row and its queued work. */
+/** Adds an operation that we send, its log row and its queued work. */
 export async function requestOperation(tx: Transaction, target: OperationTarget, actor: Actor): Promise<OperationRow> {
-  const operation = await insertOperation(tx, { ...target, terms: tx.json(target.terms), status: 'queued' }, actor);
+  const operation = await insertOperation(tx, target, 'queued', actor);
   await enqueue(
     tx,
     'submit_operation',
     { nodeId: operation.nodeId, operationId: operation.id },
     { key: operation.id, maxAttempts: SUBMIT_ATTEMPTS },
   );
-  await writeLog(tx, target, {
-    eventType: `operation.${target.verb}.requested`,
-    message: target.stray
-      ? `A deal that funds no payment goes back to its payer: ${target.dealId}.`
-      : `${target.verb} of deal ${target.dealId} is queued.`,
-    actor,
-  });
+  const message = target.stray
+    ? `A deal that funds no payment goes back to its payer: ${target.dealId}.`
+    : `${target.verb} of deal ${target.dealId} is queued.`;
+  await logOperation(tx, operation, 'requested', message, actor);
   return operation;
 }
 
@@ -53,29 +58,49 @@ export async function recordOperation(
 ): Promise<OperationRow> {
   return await insertOperation(
     tx,
-    { ...target, dealId: null, terms: null, amountUnits: null, stray: false, status: 'done' },
+    { ...target, dealId: null, terms: null, amountUnits: null, stray: false },
+    'done',
     actor,
   );
 }
 
 async function insertOperation(
   tx: Transaction,
-  row: Omit<OperationRow, 'id' | 'error' | 'actorId' | 'terms'> & { terms: Parameters<typeof columns>[0][string] },
+  {
+    terms,
+    arguments: more,
+    ...target
+  }: Omit<OperationTarget, 'dealId' | 'terms'> & { dealId: Hex | null; terms: TermsJson | null },
+  status: OperationRow['status'],
   actor: Actor,
 ): Promise<OperationRow> {
-  const [operation] = await tx<OperationRow[]>`
-    insert into operation ${tx(columns({ ...row, id: uuidv7(), actorId: actor.id ?? null }))} returning *`;
+  const row = { ...target, id: uuidv7(), status, actorId: actor.id ?? null };
+  const json = { terms: terms && tx.json(terms), arguments: more ? tx.json(more) : null };
+  const [operation] = await tx<OperationRow[]>`insert into operation ${tx(columns({ ...row, ...json }))} returning *`;
   if (!operation) throw new Error('The operation was not stored.');
   return operation;
 }
 
-/** The newest operation on a leg. */
+/** Writes what became of an operation into its payment's log, if it has a payment. */
+export async function logOperation(
+  tx: Transaction,
+  { nodeId, paymentId, verb }: Pick<OperationRow, 'nodeId' | 'paymentId' | 'verb'>,
+  what: 'requested' | 'awaiting_signature' | 'done' | 'failed',
+  message: string,
+  actor: Actor,
+): Promise<void> {
+  if (paymentId === null) return;
+  await writeLog(tx, { nodeId, paymentId }, { eventType: `operation.${verb}.${what}`, message, actor });
+}
+
+/** The newest operation on a leg that the operator signs. */
 export async function latestOperation(
   sql: Sql | Transaction,
   { nodeId, id }: Pick<DealRow, 'nodeId' | 'id'>,
 ): Promise<OperationRow | undefined> {
   const [operation] = await sql<OperationRow[]>`
-    select * from operation where node_id = ${nodeId} and leg_id = ${id} order by id desc limit 1`;
+    select * from operation where node_id = ${nodeId} and leg_id = ${id} and (signer is null or status in ('queued', 'submitted'))
+    order by id desc limit 1`;
   return operation;
 }
 
@@ -95,13 +120,69 @@ export async function findOperation(
   return operation;
 }
 
-/** Moves an operation on; `error` says why it failed. */
+/** Moves an operation on; `error` says why it failed, `transactionHash` what was sent or seen for it, kept when left out. */
 export async function updateOperation(
   tx: Transaction,
-  { nodeId, id }: OperationRow,
-  { status, error = null }: { status: OperationRow['status']; error?: string | null },
+  { nodeId, id }: Pick<OperationRow, 'nodeId' | 'id'>,
+  {
+    status,
+    error = null,
+    transactionHash = null,
+  }: { status: OperationRow['status']; error?: Refusal | null; transactionHash?: Hex | null },
 ): Promise<void> {
   await tx`
-    update operation set status = ${status}, error = ${error}, updated_at = now()
+    update operation set status = ${status}, error = ${error && tx.json(error)},
+      transaction_hash = coalesce(${transactionHash}, transaction_hash), updated_at = now()
     where node_id = ${nodeId} and id = ${id}`;
+}
+
+/** An operation with what is needed to show it. */
+export type OperationRecord = OperationRow & {
+  /** 0, 1, …; null for a stray. */
+  leg: number | null;
+  diamondAddress: Address;
+  /** Of the payment's currency; null without a payment. */
+  decimals: number | null;
+};
+
+/** The node that an operation belongs to, if there is such an operation. */
+export async function operationNode(sql: Sql | Transaction, operationId: string): Promise<string | undefined> {
+  const [row] = await sql<{ nodeId: string }[]>`select node_id from operation where id = ${operationId}`;
+  return row?.nodeId;
+}
+
+/** Operations of a node by id, in the order of the ids. */
+export async function loadOperations(
+  sql: Sql | Transaction,
+  nodeId: string,
+  ids: readonly string[],
+): Promise<OperationRecord[]> {
+  const rows = await sql<OperationRecord[]>`
+    ${selectRecords(sql)} where o.node_id = ${nodeId} and o.id in ${sql([...ids])}`;
+  return ids.flatMap((id) => rows.find((row) => row.id === id) ?? []);
+}
+
+/** A page of a payment's operations, newest first, and how many there are. */
+export async function listOperations(
+  sql: Sql | Transaction,
+  { nodeId, paymentId }: { nodeId: string; paymentId: string },
+  { page, perPage }: { page: number; perPage: number },
+): Promise<{ rows: OperationRecord[]; total: number }> {
+  const [rows, [count]] = await Promise.all([
+    sql<OperationRecord[]>`
+      ${selectRecords(sql)} where o.node_id = ${nodeId} and o.payment_id = ${paymentId}
+      order by o.id desc limit ${perPage} offset ${(page - 1) * perPage}`,
+    sql<{ total: number }[]>`
+      select count(*)::int as total from operation where node_id = ${nodeId} and payment_id = ${paymentId}`,
+  ]);
+  return { rows, total: count?.total ?? 0 };
+}
+
+function selectRecords(sql: Sql | Transaction) {
+  return sql`
+    select o.*, d.leg, n.diamond_address, c.decimals from operation o
+    join network n on n.id = o.network_id
+    left join deal d on d.node_id = o.node_id and d.id = o.leg_id
+    left join payment p on p.node_id = o.node_id and p.id = o.payment_id
+    left join currency c on c.id = p.currency_id`;
 }

@@ -89,23 +89,60 @@ export type DealRow = {
   refundedUnits: bigint;
 };
 
-/** The escrow's verb that an operation calls; the parts take an amount. */
-export type OperationVerb = 'cancelDeal' | 'release' | 'releasePart' | 'refundPart';
+/** The escrow's verb that an operation calls; the parts, returnPayment, resolve and settle take an amount. */
+export type OperationVerb =
+  | 'cancelDeal'
+  | 'release'
+  | 'releasePart'
+  | 'refundPart'
+  | 'openDispute'
+  | 'withdrawDispute'
+  | 'resolve'
+  | 'settle'
+  | 'returnPayment';
+
+/** `awaiting_signature`: somebody else's wallet has to send the call; the chain will show it. */
+export type OperationStatus = 'queued' | 'submitted' | 'awaiting_signature' | 'done' | 'failed';
+
+/** What a verb takes beyond terms and amount. */
+export type OperationArguments = {
+  /** Of openDispute: the hash of what is claimed; `reason` is what was said with it and stays off the chain. */
+  evidence?: Hex;
+  reason?: string;
+  /** Of settle: Unix seconds as text, and what both parties signed. */
+  deadline?: string;
+  payerSignature?: Hex;
+  payeeSignature?: Hex;
+};
+
+/** Why something failed: an error of the contract with its arguments as text, or without a name something else. */
+export type Refusal = { name: string | null; arguments: Record<string, string>; message: string };
 
 export type OperationRow = {
   nodeId: string;
   id: string;
-  paymentId: string;
+  /** Null: a stray whose number no payment has. */
+  paymentId: string | null;
   legId: string | null;
   networkId: string;
   verb: OperationVerb;
   dealId: Hex | null;
   terms: Record<string, string | number> | null;
+  /** Of the parts and returnPayment: how much; of resolve and settle: what goes to the payee. */
   amountUnits: bigint | null;
+  arguments: OperationArguments | null;
   stray: boolean;
-  status: 'queued' | 'submitted' | 'done' | 'failed';
-  error: string | null;
+  /** Whose signature it needs; null: the network's operator's. */
+  signer: Address | null;
+  /** Unix seconds, the last in which the call can succeed; null: no such second. */
+  signBy: bigint | null;
+  sinceBlock: bigint | null;
+  status: OperationStatus;
+  transactionHash: Hex | null;
+  error: Refusal | null;
   actorId: string | null;
+  createdAt: Date;
+  updatedAt: Date;
 };
 
 export type NetworkRow = {

@@ -3,11 +3,12 @@
 import { BaseError, type Hex, keccak256, type PrivateKeyAccount, TransactionReceiptNotFoundError } from 'viem';
 import { privateKeyToAccount } from 'viem/accounts';
 import { callData } from './calls.ts';
-import { type Chain, reachable, reasonOf, revertData, revertText } from './chain.ts';
+import { type Chain, reachable, reasonOf, revertData } from './chain.ts';
 import { type Sql, type Transaction, transact } from './db.ts';
 import { CoreError } from './errors.ts';
 import { findOperation, updateOperation } from './operations.ts';
-import type { NetworkRow, OperationRow } from './schema.ts';
+import { explainRevert, unexplained } from './refusals.ts';
+import type { NetworkRow, OperationRow, Refusal } from './schema.ts';
 
 // A receipt is asked for this long within one attempt; the queue's next attempt goes on with the same transaction.
 const RECEIPT_WAIT_MS = 20_000;
@@ -24,7 +25,7 @@ type StoredTransaction = {
 };
 
 /** How an operation ended; the caller writes it together with what follows from it. */
-export type OperationResult = { done: true } | { done: false; reason: string };
+export type OperationResult = { done: true } | { done: false; refusal: Refusal };
 
 /** Signs, stores, sends and follows the transactions of operations. */
 export class Submitter {
@@ -74,7 +75,7 @@ export class Submitter {
     } catch (error) {
       const data = revertData(error);
       if (data === undefined) return await reachable(network, () => Promise.reject(error));
-      return { done: false, reason: revertText(data) ?? reasonOf(error) };
+      return { done: false, refusal: explainRevert(data) ?? unexplained(reasonOf(error)) };
     }
     const fees = await reachable(network, () => client.estimateFeesPerGas());
     return await transact(this.#sql, async (tx) => {
@@ -100,7 +101,7 @@ export class Submitter {
           nodeId: operation.nodeId,
           operationId: operation.id,
         })}`;
-      await updateOperation(tx, operation, { status: 'submitted' });
+      await updateOperation(tx, operation, { status: 'submitted', transactionHash: stored.hash });
       return stored;
     });
   }
@@ -142,7 +143,7 @@ export class Submitter {
         await this.#sql`
           update chain_transaction set status = ${mined ? 'mined' : 'reverted'}, block_number = ${receipt.blockNumber}
           where network_id = ${network.id} and signer = ${stored.signer} and nonce = ${stored.nonce}`;
-        return mined ? { done: true } : { done: false, reason: `transaction ${stored.hash} reverted` };
+        return mined ? { done: true } : { done: false, refusal: unexplained(`Transaction ${stored.hash} reverted.`) };
       }
       if (Date.now() > deadline) {
         throw new CoreError('upstream_unavailable', `Transaction ${stored.hash} is not mined yet.`);

@@ -1,7 +1,9 @@
 // What can be asked of a payment's money: cancel, release, refund. Each is accepted as operations; the chain decides.
 import { createRoute, z } from '@hono/zod-openapi';
 import { cancelPayment, refundPayment, releasePayment } from '../core/actions.ts';
+import type { Sql, Transaction } from '../core/db.ts';
 import type { Actor } from '../core/log.ts';
+import { loadOperations } from '../core/operations.ts';
 import { authorizePayment } from '../core/payments.ts';
 import type { Integration } from '../core/platform.ts';
 import type { OperationRow } from '../core/schema.ts';
@@ -15,24 +17,14 @@ import {
   wholeNumber,
 } from '../http.ts';
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';
+import { operationResponse, renderOperation } from './operations.ts';
 import { idParams, json } from './resource.ts';
-
-const operation = z
-  .object({
-    id: z.uuid(),
-    verb: z.enum(['cancelDeal', 'release', 'releasePart', 'refundPart']),
-    deal_hash: z.string().nullable(),
-    amount_units: z.string().nullable(),
-    status: z.enum(['queued', 'submitted', 'done', 'failed']),
-    error: z.string().nullable(),
-  })
-  .openapi('Operation');
 
 const accepted = z
   .object({
     status: z.literal('accepted'),
-    operation: operation.openapi({ description: 'The first of the operations' }),
-    operations: z.array(operation).openapi({ description: 'One a leg' }),
+    operation: operationResponse.openapi({ description: 'The first of the operations' }),
+    operations: z.array(operationResponse).openapi({ description: 'One a leg' }),
   })
   .openapi('Accepted');
 
@@ -97,7 +89,7 @@ export function actionRoutes(services: Services) {
         const key = await authorizePayment(sql, integration, c.req.valid('param').id, { foreign: 'forbidden' });
         const choice: z.output<typeof partBody> = c.req.valid('json') ?? {};
         return await once(c, services, 202, async (tx) =>
-          renderAccepted(await verb(tx, key, actorOf(integration), choice)),
+          renderAccepted(tx, await verb(tx, key, actorOf(integration), choice)),
         );
       },
     );
@@ -111,16 +103,11 @@ export function actorOf(integration: Integration): Actor {
   return { type: 'integration', id: integration.id };
 }
 
-function renderAccepted(rows: OperationRow[]): z.input<typeof accepted> {
-  const rendered = rows.map(({ id, verb, dealId, amountUnits, status, error }) => ({
-    id,
-    verb,
-    deal_hash: dealId,
-    amount_units: amountUnits?.toString() ?? null,
-    status,
-    error,
-  }));
-  const [first] = rendered;
-  if (!first) throw new Error('An accepted request has no operation.');
-  return { status: 'accepted', operation: first, operations: rendered };
+async function renderAccepted(sql: Sql | Transaction, rows: OperationRow[]): Promise<z.input<typeof accepted>> {
+  const [{ nodeId }] = rows as [OperationRow];
+  const ids = rows.map((row) => row.id);
+  const operations = (await loadOperations(sql, nodeId, ids)).map(renderOperation);
+  const [operation] = operations;
+  if (!operation) throw new Error('An accepted request has no operation.');
+  return { status: 'accepted', operation, operations };
 }

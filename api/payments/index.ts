@@ -8,6 +8,7 @@ import { keyRoutes } from './keys.ts';
 import { loginRoutes } from './login.ts';
 import { chainRoutes, networkRoutes } from './networks.ts';
 import { nodeRoutes } from './nodes.ts';
+import { operationRoutes } from './operations.ts';
 import { partyRoutes } from './parties.ts';
 import { paymentRoutes } from './payments.ts';
 import { unmatchedRoutes } from './unmatched.ts';
@@ -19,6 +20,7 @@ export const paymentsTags = [
   { name: 'Authentication', description: "An integration's bearer token, and the keys that verify it" },
   { name: 'Payments', description: 'Requests for money, each funded by a deal on chain, and what can be done with it' },
   { name: 'Widget', description: "The buyer's side: one payment, opened by its access token" },
+  { name: 'Operations', description: 'What was asked of deals on chain, and how it ended' },
   { name: 'Unmatched deals', description: 'Deals on chain that fund no payment' },
   { name: 'Ledger', description: 'Accounts, their balances and their entries' },
   { name: 'Parties', description: 'People and firms, and where they can be paid' },
@@ -35,6 +37,7 @@ export function paymentsSurface(services: Services) {
   router.route('/', loginRoutes(services));
   router.route('/', paymentRoutes(services));
   router.route('/', actionRoutes(services));
+  router.route('/', operationRoutes(services));
   router.route('/', widgetRoutes(services));
   router.route('/', unmatchedRoutes(services));
   router.route('/', accountRoutes(services));
