@@ -45,6 +45,18 @@ export function clientAddress(c: Context, trustedProxies: BlockList | undefined)
   return peer;
 }
 
+/** An IPv4 address as it is, an IPv6 address as its /64: so much one caller has to itself. */
+export function networkOf(address: string): string {
+  if (isIP(address) !== 6) return address;
+  const [head = '', tail = ''] = address.replace(/%.*/, '').toLowerCase().split('::');
+  const groupsOf = (part: string) => (part === '' ? [] : part.split(':'));
+  const before = groupsOf(head);
+  const after = groupsOf(tail);
+  const gap = Array(Math.max(0, 8 - before.length - after.length)).fill('0');
+  const groups = [...before, ...gap, ...after].slice(0, 4).map((group) => group.replace(/^0+(?=.)/, ''));
+  return `${groups.join(':')}::/64`;
+}
+
 // The Node server hands its request over as `incoming`; a request made in this process has none.
 function socketAddress(bindings: unknown): string | undefined {
   const { incoming } = (bindings ?? {}) as { incoming?: { socket?: { remoteAddress?: string } } };

@@ -8,10 +8,19 @@ import { compress } from 'hono/compress';
 import { cors } from 'hono/cors';
 import { secureHeaders } from 'hono/secure-headers';
 import { completeDocument } from './document.ts';
-import { createRouter, limitBody, problems, renderError, renderNotFound, requestId, type Services } from './http.ts';
+import {
+  createRouter,
+  limitBody,
+  limitStrangers,
+  problems,
+  renderError,
+  renderNotFound,
+  requestId,
+  type Services,
+} from './http.ts';
 import { paymentsSurface, paymentsTags } from './payments/index.ts';
 import { documentScopes } from './scopes.ts';
-import { apiVersion, versions } from './versions.ts';
+import { apiVersion, VERSION_HEADER, versions } from './versions.ts';
 
 const swaggerFolder = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
 const widgetFolder = fileURLToPath(new URL('../widget/dist', import.meta.url));
@@ -40,14 +49,20 @@ export function createApp(services: Services) {
   const app = createRouter();
   // A widget lives on any marketplace's page, so its script and its data must be readable there; nothing else is.
   app.use(requestId(), secureHeaders({ crossOriginResourcePolicy: 'cross-origin' }), limitBody());
-  const anyOrigin = cors({ origin: '*', allowMethods: ['GET'], allowHeaders: ['Authorization'], maxAge: 86_400 });
+  const anyOrigin = cors({
+    origin: '*',
+    allowMethods: ['GET'],
+    allowHeaders: ['Authorization', 'X-Correlation-Id', VERSION_HEADER],
+    exposeHeaders: ['X-Request-Id', 'X-Correlation-Id', VERSION_HEADER, 'RateLimit', 'RateLimit-Policy', 'Retry-After'],
+    maxAge: 86_400,
+  });
   app.use('/api/v1/widget/*', anyOrigin);
   // An hour: a path is one version of the interface, not of the build.
   app.use(`${WIDGET_PATH}/*`, anyOrigin, compress(), async (c, next) => {
     await next();
     if (c.res.ok) c.res.headers.set('Cache-Control', 'public, max-age=3600');
   });
-  app.use('/api/*', apiVersion());
+  app.use('/api/*', limitStrangers(services), apiVersion());
   app.onError(renderError(services.log));
   app.notFound(renderNotFound);
 

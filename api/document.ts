@@ -26,6 +26,12 @@ const headers = {
   'X-Request-Id': text('The id of this request, also in problem documents', '0198c5f1-6f4e-7c3a-9d52-3f1f0a6b7c8d'),
   'X-Correlation-Id': text("The request's own X-Correlation-Id, else the id of this request", 'checkout-7f3a'),
   [VERSION_HEADER]: text('The version that answered', versions[0]),
+  'RateLimit-Policy': text(
+    'Requests (`q`) in as many seconds (`w`) of this integration, or of this address where no integration is known',
+    '"integration";q=60000;w=60',
+  ),
+  RateLimit: text('Requests that remain (`r`) for so many seconds (`t`)', '"integration";r=59999;t=60'),
+  'Retry-After': text('Seconds to wait', '42'),
   'Idempotent-Replayed': text('`true`: the answer that the first request with this Idempotency-Key got', 'true'),
   Deprecation: text('Since when this operation is deprecated (RFC 9745)', '@1798761600'),
   Sunset: text('From when it may be gone (RFC 8594)', 'Fri, 01 Jan 2027 00:00:00 GMT'),
@@ -134,12 +140,13 @@ function completeBodies(operation: Operation, components: Record<string, Schema>
 
 function completeHeaders(operation: Operation): (keyof typeof headers)[] {
   const keyed = operation.parameters?.some((parameter) => 'name' in parameter && parameter.name === 'Idempotency-Key');
-  const always = ['X-Request-Id', 'X-Correlation-Id', VERSION_HEADER] as const;
+  const always = ['X-Request-Id', 'X-Correlation-Id', VERSION_HEADER, 'RateLimit-Policy', 'RateLimit'] as const;
   const used = new Set<keyof typeof headers>();
   for (const [status, answer] of Object.entries(operation.responses)) {
     const here = [
       ...always,
       ...(keyed && status.startsWith('2') ? (['Idempotent-Replayed'] as const) : []),
+      ...(status === '429' ? (['Retry-After'] as const) : []),
       ...(operation.deprecated ? (['Deprecation', 'Sunset'] as const) : []),
     ];
     for (const name of here) used.add(name);

@@ -86,6 +86,7 @@ const byName: readonly (readonly [RegExp, string | number])[] = [
   [/^client_id$/, 'client_0198c5f1-6f4e-7c3a-9d52-3f1f0a6b7c8d'],
   [/^client_secret$/, 'dk_0000000000000000000000000000000000000000000'],
   [/^access_token$/, 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIwMTk4In0.c2lnbmF0dXJl'],
+  [/_url$/, 'https://shop.example.com/hooks'],
   [/^scope$/, 'payments:create payments:read'],
   [/^source$/, `31337:${HASH}:${HASH}:0`],
   [/^event_type$/, 'payment.created'],
@@ -99,8 +100,8 @@ const byName: readonly (readonly [RegExp, string | number])[] = [
   [/^type$/, 'payee'],
 ];
 
-/** What stands in an example for a text that neither its schema nor the table explains. */
-export const UNEXPLAINED = '(no example)';
+/** What stands in an example for a text that neither its schema nor the table explains, before the field's name. */
+export const UNEXPLAINED = 'no example of ';
 
 /**
  * An example of a schema; `components` resolves its references. Of a request's optional fields only those with an example of
@@ -136,7 +137,7 @@ export function exampleOf(
     case 'number':
       return valueFor(name, 'number') ?? Math.max(schema.minimum ?? 1, 1);
     case 'string':
-      return byFormat[schema.format ?? ''] ?? valueFor(name, 'string') ?? UNEXPLAINED;
+      return byFormat[schema.format ?? ''] ?? valueFor(name, 'string') ?? UNEXPLAINED + name;
     default:
       return {};
   }

@@ -8,13 +8,14 @@ import { HTTPException } from 'hono/http-exception';
 import type { Logger } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
 import { addressList, clientAddress, includesAddress } from './address.ts';
-import type { Tokens } from './core/auth.ts';
+import type { IntegrationClaims, Tokens } from './core/auth.ts';
 import type { Sql } from './core/db.ts';
 import { CoreError, type ErrorCode, errorTable, type FieldFault, FieldFaults } from './core/errors.ts';
 import { findIntegration, type Integration } from './core/platform.ts';
 import { hasScope } from './core/scopes.ts';
 import type { Vault } from './core/vault.ts';
-import { scopeOfOperation } from './scopes.ts';
+import { callerOf, type RequestLimiter } from './limits.ts';
+import { isSecured, scopeOfOperation } from './scopes.ts';
 
 /** What the API runs on. */
 export type Services = {
@@ -23,6 +24,8 @@ export type Services = {
   vault: Vault;
   log: Logger;
   publicUrl: string;
+  /** How many requests callers may make; left out: as many as they like. */
+  limiter?: RequestLimiter;
   /** Proxies whose X-Forwarded-For is believed; left out: none. */
   trustedProxies?: BlockList;
 };
@@ -132,9 +135,10 @@ export function wholeNumber(minimum: number, maximum: number) {
  * that both the token and the integration have.
  */
 export function requireIntegration(services: Services): MiddlewareHandler<Env> {
-  const { sql, tokens } = services;
+  const { sql, limiter } = services;
   return async (c, next) => {
-    const claims = await tokens.verifyIntegrationToken(bearerOf(c));
+    const claims = await verifiedClaims(c, services);
+    limiter?.take(c, 'integration', claims.integrationId);
     const integration = await findIntegration(sql, claims.integrationId);
     requireAllowedAddress(c, services, integration);
     const scopes = claims.scopes?.filter((scope) => hasScope(integration.scopes, scope)) ?? integration.scopes;
@@ -143,6 +147,28 @@ export function requireIntegration(services: Services): MiddlewareHandler<Env> {
     c.set('integration', { ...integration, scopes });
     await next();
   };
+}
+
+/** What the request's token says; a wrong one counts on the address that it comes from. */
+async function verifiedClaims(c: Context<Env>, services: Services): Promise<IntegrationClaims> {
+  try {
+    return await services.tokens.verifyIntegrationToken(bearerOf(c));
+  } catch (error) {
+    takeByAddress(c, services);
+    throw error;
+  }
+}
+
+/** Counts requests that no integration's token opens on the address that they come from. */
+export function limitStrangers(services: Services): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    if (!isSecured(c)) takeByAddress(c, services);
+    await next();
+  };
+}
+
+function takeByAddress(c: Context<Env>, { limiter, trustedProxies }: Services): void {
+  limiter?.take(c, 'address', callerOf(clientAddress(c, trustedProxies)));
 }
 
 /** @throws forbidden when the integration may not call from where the request comes. */

@@ -8,6 +8,7 @@ import { Tokens } from './core/auth.ts';
 import { connect } from './core/db.ts';
 import { reseal } from './core/reseal.ts';
 import { Vault } from './core/vault.ts';
+import { RequestLimiter } from './limits.ts';
 import { startWorker } from './worker.ts';
 
 const USAGE = `Usage: node api/index.ts <api|worker|reseal>
@@ -21,6 +22,9 @@ Environment:
                    old one ends the access tokens that it signed
   HOST, PORT       where the api listens (default 127.0.0.1:4000)
   TRUSTED_PROXIES  api: addresses and CIDR ranges of proxies whose X-Forwarded-For counts, comma-separated (default none)
+  RATE_LIMIT_INTEGRATION, RATE_LIMIT_ADDRESS
+                   api: requests a minute of one integration, and of one address without one; 0: no limit
+                   (default 60000 and 3000)
   PUBLIC_URL       how clients reach the api (default http://HOST:PORT)
   OPERATOR_KEYS    worker: private keys of the networks' operators, 0x…, comma-separated
   LOG_LEVEL        default info
@@ -44,6 +48,13 @@ function listed(name: string): string[] {
   return (process.env[name] ?? '').split(',').filter((entry) => entry !== '');
 }
 
+function wholeNumber(name: string, fallback: number): number {
+  const value = process.env[name] ?? String(fallback);
+  if (/^\d{1,9}$/.test(value)) return Number(value);
+  console.error(`${name} must be a whole number of at most nine digits.`);
+  process.exit(2);
+}
+
 function openVault(): Vault {
   return new Vault(required('DEALKEEP_SECRET'), listed('DEALKEEP_OLD_SECRETS'));
 }
@@ -58,7 +69,13 @@ async function startApi(): Promise<() => Promise<void>> {
   const tokens = new Tokens(required('DEALKEEP_SECRET'), listed('DEALKEEP_OLD_SECRETS'));
   const vault = openVault();
   const sql = connect(required('DATABASE_URL'), { maxConnections: 16 });
-  const app = createApp({ sql, tokens, vault, log, publicUrl, trustedProxies: addressList(listed('TRUSTED_PROXIES')) });
+  const limits = {
+    integration: wholeNumber('RATE_LIMIT_INTEGRATION', 60_000),
+    address: wholeNumber('RATE_LIMIT_ADDRESS', 3_000),
+  };
+  const limiter = new RequestLimiter(sql, limits, log);
+  const trustedProxies = addressList(listed('TRUSTED_PROXIES'));
+  const app = createApp({ sql, tokens, vault, log, publicUrl, limiter, trustedProxies });
   const server = serve({ fetch: app.fetch, hostname, port }, () => log.info({ publicUrl }, 'api listening'));
   server.on('error', (err) => {
     log.fatal({ err }, 'the api cannot listen');

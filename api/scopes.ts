@@ -70,15 +70,23 @@ const operationScopes: Readonly<Record<string, Scope>> = {
   'POST /api/v1/integrations/{id}/enable': 'integrations:disable',
 };
 
-/** The scope that the operation in `c` needs. @throws Error for one that the table lacks. */
-export function scopeOfOperation(c: Context): Scope {
-  const method = c.req.method === 'HEAD' ? 'GET' : c.req.method;
-  return scopeOf(method, routePath(c).replace(/:(\w+)/g, '{$1}'));
+/** Whether an integration's token opens what the request in `c` asks for; false too when there is nothing of the kind. */
+export function isSecured(c: Context): boolean {
+  return keyOf(c, routePath(c, -1)) in operationScopes;
 }
 
-function scopeOf(method: string, path: string): Scope {
-  const scope = operationScopes[`${method} ${path}`];
-  if (!scope) throw new Error(`${method} ${path} has no scope in api/scopes.ts.`);
+/** The scope that the operation in `c` needs. @throws Error for one that the table lacks. */
+export function scopeOfOperation(c: Context): Scope {
+  return scopeOf(keyOf(c, routePath(c)));
+}
+
+function keyOf(c: Context, path: string): string {
+  return `${c.req.method === 'HEAD' ? 'GET' : c.req.method} ${path.replace(/:(\w+)/g, '{$1}')}`;
+}
+
+function scopeOf(key: string): Scope {
+  const scope = operationScopes[key];
+  if (!scope) throw new Error(`${key} has no scope in api/scopes.ts.`);
   return scope;
 }
 
@@ -91,7 +99,7 @@ export function documentScopes(
     if (definition.type !== 'route') continue;
     const { route } = definition;
     if (!route.security?.some((scheme) => 'integration' in scheme)) continue;
-    const scope = scopeOf(route.method.toUpperCase(), route.path);
+    const scope = scopeOf(`${route.method.toUpperCase()} ${route.path}`);
     // OpenAPI has a place for scopes under OAuth 2 alone, and our login is not its token endpoint.
     Object.assign(route, { [SCOPE_FIELD]: scope });
     route.responses = { ...lacking, ...route.responses };
