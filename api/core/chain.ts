@@ -1,38 +1,61 @@
-// Owns reading the chain by RPC. Writes nothing.
-// Everything that a node answers is checked where it decides about money.
+// Owns reading the chain by RPC. Writes nothing. What decides about money is what a quorum of the network's nodes says
+// (quorum.ts); everything that a node answers is checked against what we know ourselves.
 import {
   type Address,
   BaseError,
   ContractFunctionRevertedError,
   createPublicClient,
+  custom,
   decodeErrorResult,
-  fallback,
+  decodeEventLog,
   type Hex,
-  http,
+  isAddressEqual,
   type PublicClient,
   RawContractError,
 } from 'viem';
 import { escrowAbi, usdcAbi } from '../../contracts/abi.ts';
+import { decodeDealState } from '../../contracts/terms.ts';
 import { CoreError, type FieldFaults } from './errors.ts';
+import { Quorum } from './quorum.ts';
+import { type NodeReport, RefusedNode, type RpcRequest } from './rpc.ts';
 import type { CurrencyRow, NetworkRow } from './schema.ts';
 
-// Long enough for a busy public node, short enough that a request or a pass does not hang on a dead one.
-const RPC_TIMEOUT_MS = 5_000;
+type Access = { urls: string; quorum: Quorum; client: PublicClient };
 
-/** RPC clients by network. One lives as long as the process. */
+/** What the last event that moved a deal says, as the mirror has it. */
+export type Moved = {
+  eventName: string;
+  /** Of the deal, or of an offer that was closed. */
+  dealId: Hex;
+  releasedUnits: bigint;
+  refundedUnits: bigint;
+  blockNumber: bigint;
+  transactionHash: Hex;
+  logIndex: number;
+};
+
+/** RPC clients by network. One lives as long as the process, and knows by then what each URL is worth. */
 export class Chain {
-  readonly #clients = new Map<string, PublicClient>();
+  readonly #accesses = new Map<string, Access>();
 
   /** The client of a network, over all of its RPC URLs. */
   client(network: NetworkRow): PublicClient {
-    const key = `${network.id} ${network.rpcUrls.join(' ')}`;
-    let client = this.#clients.get(key);
-    if (!client) {
-      const transports = network.rpcUrls.map((url) => http(url, { timeout: RPC_TIMEOUT_MS, retryCount: 1 }));
-      client = createPublicClient({ transport: fallback(transports), cacheTime: 0, pollingInterval: 250 });
-      this.#clients.set(key, client);
-    }
-    return client;
+    return this.#access(network).client;
+  }
+
+  /** How each RPC URL of a network does, in the order of its record, as far as this process has asked them. */
+  report(network: NetworkRow): NodeReport[] {
+    return this.#access(network).quorum.report();
+  }
+
+  #access(network: NetworkRow): Access {
+    const urls = network.rpcUrls.join(' ');
+    const known = this.#accesses.get(network.id);
+    if (known?.urls === urls) return known;
+    const quorum = new Quorum(network.rpcUrls, network.eip155Id);
+    const access = { urls, quorum, client: clientOf((request) => quorum.request(request)) };
+    this.#accesses.set(network.id, access);
+    return access;
   }
 
   /**
@@ -45,9 +68,8 @@ export class Chain {
     const { diamondAddress: address } = network;
     const { tokenAddress: token } = currency;
     if (!token) throw new CoreError('upstream_unavailable', `Network ${network.name}: ${currency.code} is no token.`);
-    const [chainId, code, policy, decimals] = await reachable(network, () =>
+    const [code, policy, decimals] = await reachable(network, () =>
       Promise.all([
-        client.getChainId(),
         client.getCode({ address }),
         client
           .readContract({ address, abi: escrowAbi, functionName: 'tokenPolicy', args: [token] })
@@ -56,7 +78,6 @@ export class Chain {
       ]),
     );
     const refuse = (why: string) => new CoreError('upstream_unavailable', `Network ${network.name}: ${why}.`);
-    if (BigInt(chainId) !== network.eip155Id) throw refuse(`its node serves chain ${chainId}, not ${network.eip155Id}`);
     if (!code) throw refuse('there is no contract at the diamond address');
     if (!policy) throw refuse('the contract at the diamond address is not an escrow');
     if (!policy.allowed) throw refuse(`the escrow does not allow ${currency.code}`);
@@ -72,25 +93,23 @@ export class Chain {
   async checkNetwork(network: NetworkRow, faults: FieldFaults): Promise<void> {
     const { diamondAddress: address } = network;
     for (const [index, url] of network.rpcUrls.entries()) {
-      const client = createPublicClient({
-        transport: http(url, { timeout: RPC_TIMEOUT_MS, retryCount: 1 }),
-        cacheTime: 0,
-      });
-      const [chainId, code, head, policy] = await reachable(network, () =>
+      const node = new Quorum([url], network.eip155Id);
+      const client = clientOf((request) => node.request(request));
+      const refusal = await reachable(network, () => node.head().catch(refusalOnly));
+      if (refusal instanceof RefusedNode) {
+        faults.add(`/rpc_urls/${index}`, refusal.shortMessage);
+        continue;
+      }
+      if (index > 0) continue;
+      const head = refusal.number;
+      const [code, policy] = await reachable(network, () =>
         Promise.all([
-          client.getChainId(),
           client.getCode({ address }),
-          client.getBlockNumber(),
           client
             .readContract({ address, abi: escrowAbi, functionName: 'tokenPolicy', args: [address] })
             .catch(contractOnly),
         ]),
       );
-      if (BigInt(chainId) !== network.eip155Id) {
-        faults.add(`/rpc_urls/${index}`, `serves chain ${chainId}, not ${network.eip155Id}`);
-        continue;
-      }
-      if (index > 0) continue;
       if (!code) faults.add('/diamond_address', 'has no contract on the chain');
       else if (!policy) faults.add('/diamond_address', 'is not an escrow');
       if (head + 1n < BigInt(network.confirmations)) {
@@ -117,29 +136,82 @@ export class Chain {
     return decimals ?? null;
   }
 
-  /** The newest block that is deep enough to count and not above `atMost`. @throws upstream_unavailable */
+  /** The newest block that is deep enough to count, not above `atMost`, as a quorum has it. @throws upstream_unavailable */
   async safeBlock(network: NetworkRow, atMost: bigint): Promise<{ number: bigint; timestamp: bigint; head: bigint }> {
-    const client = this.client(network);
+    const { quorum } = this.#access(network);
     return await reachable(network, async () => {
-      const head = await client.getBlockNumber();
+      const head = (await quorum.head()).number;
       const deep = head - BigInt(network.confirmations - 1);
       const number = deep < atMost ? deep : atMost;
-      const block = await client.getBlock({ blockNumber: number > 0n ? number : 0n });
-      return { number, timestamp: block.timestamp, head };
+      const { timestamp } = await quorum.block(number > 0n ? number : 0n);
+      return { number, timestamp, head };
     });
   }
 
-  /** A deal's slot at the head, whatever the mirror says. @throws upstream_unavailable */
+  /** A deal's slot at the head as a quorum has it, whatever the mirror says. @throws upstream_unavailable */
   async deal(network: NetworkRow, dealId: Hex): Promise<{ released: bigint; refunded: bigint; status: number }> {
-    return await reachable(network, () =>
-      this.client(network).readContract({
-        address: network.diamondAddress,
-        abi: escrowAbi,
-        functionName: 'getDeal',
-        args: [dealId],
-      }),
-    );
+    const { quorum } = this.#access(network);
+    const address = network.diamondAddress;
+    return await reachable(network, async () => {
+      const { number: blockNumber } = await quorum.head();
+      return await quorum.agree(
+        (request) =>
+          clientOf(request).readContract({
+            address,
+            abi: escrowAbi,
+            functionName: 'getDeal',
+            args: [dealId],
+            blockNumber,
+          }),
+        ({ released, refunded, status }) => `${released} ${refunded} ${status}`,
+      );
+    });
   }
+
+  /**
+   * Whether an event that the mirror has is on chain as a quorum has it. The mirror follows one node at a time, so a second
+   * one is asked where there is one; of a single node nothing more can be known. @throws upstream_unavailable
+   */
+  async isWitnessed(network: NetworkRow, moved: Moved): Promise<boolean> {
+    const { quorum } = this.#access(network);
+    if (quorum.size === 1) return true;
+    const log = await reachable(network, () =>
+      quorum.agree(
+        (request) => receiptLog(request, moved),
+        (found) => JSON.stringify(found),
+      ),
+    );
+    if (log === null || BigInt(log.blockNumber) !== moved.blockNumber) return false;
+    if (!isAddressEqual(log.address, network.diamondAddress)) return false;
+    const { eventName, args } = decodeEventLog({ abi: escrowAbi, data: log.data, topics: log.topics });
+    if (eventName !== moved.eventName || !('id' in args) || args.id !== moved.dealId) return false;
+    const { released, refunded } = 'state' in args ? decodeDealState(args.state) : { released: 0n, refunded: 0n };
+    return released === moved.releasedUnits && refunded === moved.refundedUnits;
+  }
+}
+
+type ReceiptLog = { address: Address; blockNumber: Hex; data: Hex; topics: [Hex, ...Hex[]] };
+
+/** One log of a mined transaction, or null when the node does not have it. */
+async function receiptLog(
+  request: (request: RpcRequest) => Promise<unknown>,
+  { transactionHash, logIndex }: Pick<Moved, 'transactionHash' | 'logIndex'>,
+): Promise<ReceiptLog | null> {
+  const receipt = await request({ method: 'eth_getTransactionReceipt', params: [transactionHash] });
+  const { status, blockNumber, logs } = Object(receipt ?? {});
+  if (status !== '0x1' || !Array.isArray(logs)) return null;
+  const log = logs.find((candidate) => Number(candidate.logIndex) === logIndex);
+  return log ? { address: log.address, blockNumber, data: log.data, topics: log.topics } : null;
+}
+
+function clientOf(request: (request: RpcRequest) => Promise<unknown>): PublicClient {
+  // A refused or silent node has been passed over already; asking all of them again would only take longer.
+  return createPublicClient({ transport: custom({ request }, { retryCount: 0 }), cacheTime: 0, pollingInterval: 250 });
+}
+
+function refusalOnly(error: unknown): RefusedNode {
+  if (error instanceof RefusedNode) return error;
+  throw error;
 }
 
 /** Runs an RPC read. @throws upstream_unavailable in place of whatever the transport threw; its URLs stay inside. */

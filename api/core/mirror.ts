@@ -38,8 +38,9 @@ export type StrayFacts = {
 const BATCH_SIZE = 200;
 
 /**
- * The legs of a network whose row differs from the mirror at the safe block; or one leg's facts, changed or not. Empty while the indexer rebuilds: it then drops rows that it will mirror again, so a missing row proves nothing, and
- * neither does a mirror that has not come to the safe block or back to the block of what we know.
+ * The legs of a network whose row differs from the mirror at the safe block; or one leg's facts, changed or not. Empty while
+ * the indexer rebuilds: it then drops rows that it will mirror again, so a missing row proves nothing, and neither does a
+ * mirror that has not come to the safe block, or a safe block that has not come back to the block of what we know.
  */
 export async function readFacts(
   sql: Sql | Transaction,
@@ -86,6 +87,7 @@ export async function readFacts(
       ) c on true
       where d.network_id = ${network.id} and d.offer_id is not null
         and mirror.block >= greatest(d.fact_block, ${safe.number})
+        and (d.chain_status = 'confirming' or ${safe.number} >= coalesce(d.fact_block, 0))
         ${only ? sql`and d.node_id = ${only.nodeId} and d.id = ${only.legId}` : sql``}
     )
     select node_id, payment_id, leg_id, chain_status, deal_id, payer, released_units, refunded_units, deposit_transaction,

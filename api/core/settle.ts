@@ -1,9 +1,12 @@
 // Owns the settle step: what the mirror says of deals, confirmed, moves payments. It compares states and keeps no cursor, so
 // it may run twice, at once, or after any outage. Only a deal under the hash of our frozen terms moves a payment.
 import { type Hex, zeroAddress } from 'viem';
+import { dealId as hashOf } from '../../contracts/terms.ts';
 import { lockPayment, restate } from './actions.ts';
 import type { Chain } from './chain.ts';
 import { columns, type Sql, type Transaction, transact } from './db.ts';
+import { termsOf } from './deals.ts';
+import { CoreError } from './errors.ts';
 import { postDealEvents } from './ledger.ts';
 import { writeLog } from './log.ts';
 import {
@@ -30,8 +33,18 @@ export async function settleNetwork(sql: Sql, chain: Chain, network: NetworkRow)
   const changed = await readFacts(sql, network, safe);
   const strays = await readStrays(sql, network, safe);
   let dealtWith = 0;
-  for (const leg of changed) if (await settleLeg(sql, chain, network, safe, leg)) dealtWith += 1;
+  let doubted: CoreError | undefined;
+  for (const leg of changed) {
+    try {
+      if (await settleLeg(sql, chain, network, safe, leg)) dealtWith += 1;
+    } catch (error) {
+      // What is in doubt about one leg holds up no other.
+      if (!(error instanceof CoreError) || error.code !== 'upstream_unavailable') throw error;
+      doubted ??= error;
+    }
+  }
   for (const stray of strays) await recordStray(sql, network, stray);
+  if (doubted && dealtWith + strays.length === 0) throw doubted;
   return dealtWith + strays.length;
 }
 
@@ -52,6 +65,7 @@ async function settleLeg(
     const [facts] = await readFacts(tx, network, safe, { nodeId, legId });
     if (!deal || !facts || !differs(deal, facts)) return false;
     if (deal.dealId && !facts.dealId && (await stillOpen(chain, network, deal.dealId))) return false;
+    await requireTrue(chain, network, deal, facts);
     await writeFacts(tx, payment, deal, facts);
     await postDealEvents(
       tx,
@@ -96,6 +110,32 @@ function differs(deal: DealRow, facts: DealFacts): boolean {
     deal.releasedUnits !== facts.releasedUnits ||
     deal.refundedUnits !== facts.refundedUnits
   );
+}
+
+/**
+ * The mirror follows one node at a time and may have been told anything: the deal must bear the hash of our terms, and what
+ * moved it must be on chain as a quorum has it. @throws upstream_unavailable
+ */
+async function requireTrue(chain: Chain, network: NetworkRow, deal: DealRow, facts: DealFacts): Promise<void> {
+  const { dealId, payer, eventName, blockNumber, transactionHash, logIndex } = facts;
+  const refuse = (what: string) =>
+    new CoreError('upstream_unavailable', `Network ${network.name}: the mirror has ${what}; nothing was moved.`);
+  if (
+    dealId &&
+    hashOf(termsOf(deal, payer ?? zeroAddress), Number(network.eip155Id), network.diamondAddress) !== dealId
+  ) {
+    throw refuse(`deal ${dealId} for an offer that it is not of`);
+  }
+  const subject = dealId ?? deal.offerId;
+  // What is only confirming moves nothing; what vanished has no event.
+  if (facts.chainStatus === 'confirming' || !eventName || blockNumber === null || !transactionHash || !subject) return;
+  const { releasedUnits, refundedUnits } = facts;
+  const moved = { eventName, dealId: subject, releasedUnits, refundedUnits, blockNumber, transactionHash };
+  if (!(await chain.isWitnessed(network, { ...moved, logIndex: logIndex ?? 0 }))) {
+    throw refuse(
+      `${eventName} of deal ${subject} in transaction ${transactionHash}, which the network's nodes do not have`,
+    );
+  }
 }
 
 // The mirror drops rows when a node briefly reports an older head (Ponder 0.17); the slot on chain decides.

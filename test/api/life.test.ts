@@ -1,8 +1,7 @@
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { zeroAddress } from 'viem';
 import { beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
 import { dealId, type Terms } from '../../contracts/terms.ts';
+import { type Door, openDoor } from '../support/door.ts';
 import { chainOf, mineBlocks, openWallet } from '../support/wallet.ts';
 import { type Json, type Marketplace, openMarketplace, termsOf, testMarketplace } from './marketplace.ts';
 
@@ -219,22 +218,9 @@ describe('a deposit with other terms', () => {
   });
 });
 
-/** Stands before the chain's node; closed, it answers like a node that is down. */
-async function rpcDoor() {
-  const { rpcUrl } = inject('stack');
-  const door = { open: true, url: '' };
-  const server = createServer(async (request, response) => {
-    if (!door.open) {
-      request.socket.destroy();
-      return;
-    }
-    const body = await new Response(request as unknown as ReadableStream).text();
-    const answer = await fetch(rpcUrl, { method: 'POST', body, headers: { 'Content-Type': 'application/json' } });
-    response.writeHead(answer.status, { 'Content-Type': 'application/json' }).end(await answer.text());
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => void server.close());
-  door.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+async function rpcDoor(): Promise<Door> {
+  const door = await openDoor(inject('stack').rpcUrl);
+  onTestFinished(() => door.close());
   return door;
 }
 
