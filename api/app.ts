@@ -51,8 +51,8 @@ export function createApp(services: Services) {
   app.use(requestId(), secureHeaders({ crossOriginResourcePolicy: 'cross-origin' }), limitBody());
   const anyOrigin = cors({
     origin: '*',
-    allowMethods: ['GET'],
-    allowHeaders: ['Authorization', 'X-Correlation-Id', VERSION_HEADER],
+    allowMethods: ['GET', 'POST'],
+    allowHeaders: ['Authorization', 'Content-Type', 'X-Correlation-Id', VERSION_HEADER],
     exposeHeaders: ['X-Request-Id', 'X-Correlation-Id', VERSION_HEADER, 'RateLimit', 'RateLimit-Policy', 'Retry-After'],
     maxAge: 86_400,
   });

@@ -1,6 +1,6 @@
 /**
  * What wallets sign for the escrow (EIP-712), with the very types that the contracts hash: settlements of this diamond,
- * Permit2 transfers with the deal or cart as witness, and ERC-3009 authorizations whose nonce is the deal.
+ * Permit2 transfers with the deal or cart as witness, ERC-3009 authorizations whose nonce is the deal, ERC-2612 permits.
  */
 import { type Address, concatHex, type Hex, keccak256 } from 'viem';
 import { type Terms, termsParameters } from './terms.ts';
@@ -43,6 +43,17 @@ export const authorizationTypes = {
     { name: 'validAfter', type: 'uint256' },
     { name: 'validBefore', type: 'uint256' },
     { name: 'nonce', type: 'bytes32' },
+  ],
+} as const;
+
+/** The types of an ERC-2612 permit. */
+export const permitTypes = {
+  Permit: [
+    { name: 'owner', type: 'address' },
+    { name: 'spender', type: 'address' },
+    { name: 'value', type: 'uint256' },
+    { name: 'nonce', type: 'uint256' },
+    { name: 'deadline', type: 'uint256' },
   ],
 } as const;
 

@@ -1,13 +1,12 @@
 // Owns what integrations and widgets ask of a payment after it exists: cancel, release, refund, retry, rotate, hand out call
 // data. Each takes the payment's row lock, decides, and writes state, operation, log and queued work in one transaction.
-import type { Hex } from 'viem';
-import { zeroAddress } from 'viem';
+import { type Address, type Hex, zeroAddress } from 'viem';
 import { type Sql, type Transaction, transact } from './db.ts';
 import { findDeals, termsOf } from './deals.ts';
 import { CoreError, FieldFaults } from './errors.ts';
 import { type Actor, writeLog } from './log.ts';
 import { AmountError, parseUnits } from './money.ts';
-import { inFlight, latestOperation, recordOperation, requestOperation } from './operations.ts';
+import { inFlight, latestOperation, type OperationTarget, recordOperation, requestOperation } from './operations.ts';
 import { enqueueCreation, loadPayment, type PaymentKey, type PaymentRecord } from './payments.ts';
 import { findCurrency } from './platform.ts';
 import type { DealRow, OperationRow, OperationVerb, PaymentRow, PaymentStatus } from './schema.ts';
@@ -115,7 +114,7 @@ async function cancelLeg(tx: Transaction, payment: PaymentRow, deal: DealRow, ac
     await restate(tx, key, { message: 'Cancelled before any call data was handed out.', actor });
     return operation;
   }
-  const operation = await requestOperation(tx, targetOf(deal, 'cancelDeal'), actor);
+  const operation = await requestOperation(tx, await closingOf(tx, deal), actor);
   await tx`update deal set cancel_requested_at = now() where node_id = ${deal.nodeId} and id = ${deal.id}`;
   await restate(tx, key, { message: 'Cancellation requested; call data is withdrawn.', actor });
   return operation;
@@ -219,6 +218,17 @@ async function amountUnits(tx: Transaction, payment: PaymentRow, amount: string,
 function targetOf(deal: DealRow, verb: OperationVerb, amountUnits: bigint | null = null) {
   const { nodeId, paymentId, networkId, id: legId } = deal;
   return { nodeId, paymentId, legId, networkId, verb, amountUnits, stray: false, ...slotOf(deal) };
+}
+
+/** What a cancellation acts on: the deal, or before a deposit the offer and every form of it that was handed out. */
+async function closingOf(tx: Transaction, deal: DealRow): Promise<OperationTarget> {
+  const target = targetOf(deal, 'cancelDeal');
+  if (deal.dealId) return target;
+  const forms = await tx<{ payer: Address }[]>`
+    select payer from handed_out_form where node_id = ${deal.nodeId} and leg_id = ${deal.id} order by handed_out_at`;
+  if (forms.length === 0) return target;
+  const closed = forms.map(({ payer }) => termsToJson(termsOf(deal, payer)));
+  return { ...target, terms: [slotOf(deal).terms, ...closed] };
 }
 
 function slotOf(deal: DealRow): { dealId: Hex; terms: TermsJson } {

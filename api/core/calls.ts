@@ -1,14 +1,29 @@
 // Owns what an operation calls on the diamond, as calldata and in words. Knows no chain, no key and no database.
-import { decodeFunctionData, encodeFunctionData, type Hex, toFunctionSelector, zeroHash } from 'viem';
+import {
+  decodeFunctionData,
+  encodeFunctionData,
+  type Hex,
+  parseSignature,
+  size,
+  toFunctionSelector,
+  zeroHash,
+} from 'viem';
 import { escrowAbi } from '../../contracts/abi.ts';
-import type { OperationRow } from './schema.ts';
+import type { Terms } from '../../contracts/terms.ts';
+import type { OperationRow, RelayedSignature } from './schema.ts';
 import { type TermsJson, termsFromJson } from './terms.ts';
 
 /** What of an operation its call depends on. */
-export type OperationCall = Pick<OperationRow, 'verb' | 'terms' | 'amountUnits' | 'arguments'>;
+export type OperationCall = Pick<OperationRow, 'verb' | 'terms' | 'amountUnits' | 'arguments' | 'relay'>;
+
+const ECDSA_BYTES = 65;
 
 /** The calldata of an operation that has something to send. */
-export function callData({ verb, terms: json, amountUnits, arguments: more }: OperationCall): Hex {
+export function callData({ verb, terms: json, amountUnits, arguments: more, relay }: OperationCall): Hex {
+  if (Array.isArray(json)) {
+    const list = json.map((terms) => termsFromJson(terms as TermsJson));
+    return encodeFunctionData({ abi: escrowAbi, functionName: 'cancelMany', args: [list] });
+  }
   const terms = termsFromJson(json as TermsJson);
   switch (verb) {
     case 'release':
@@ -27,7 +42,28 @@ export function callData({ verb, terms: json, amountUnits, arguments: more }: Op
       const args = [terms, amountUnits ?? 0n, BigInt(deadline), payerSignature, payeeSignature] as const;
       return encodeFunctionData({ abi: escrowAbi, functionName: verb, args });
     }
+    case 'depositWithAuthorization':
+    case 'depositWithPermit2':
+      return relayedDeposit(terms, relay);
   }
+}
+
+function relayedDeposit(terms: Terms, relay: RelayedSignature | null): Hex {
+  if (!relay) throw new Error('There is no signature to relay.');
+  const { signature } = relay;
+  if (relay.form === 'permit2') {
+    const args = [terms, BigInt(relay.nonce), BigInt(relay.deadline), signature] as const;
+    return encodeFunctionData({ abi: escrowAbi, functionName: 'depositWithPermit2', args });
+  }
+  const validBefore = BigInt(relay.validBefore);
+  // The standard's form is what every such token has; signatures of accounts with code need the other one.
+  if (size(signature) !== ECDSA_BYTES || !/(00|01|1b|1c)$/i.test(signature)) {
+    const args = [terms, 0n, validBefore, signature] as const;
+    return encodeFunctionData({ abi: escrowAbi, functionName: 'depositWithAuthorization', args });
+  }
+  const { r, s, yParity } = parseSignature(signature);
+  const args = [terms, 0n, validBefore, 27 + yParity, r, s] as const;
+  return encodeFunctionData({ abi: escrowAbi, functionName: 'depositWithAuthorization', args });
 }
 
 /** A value of a call as JSON carries it: integers as decimal text, a struct as an object. */

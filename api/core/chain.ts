@@ -254,8 +254,14 @@ function revertText(data: Hex | undefined): string | undefined {
   }
 }
 
-// A contract that answers wrongly is a fact about the contract; a node that does not answer is not.
-function contractOnly(error: unknown): undefined {
+/** Whether a failed call or estimate failed in the contract, not on the way to it. */
+export function isRevert(error: unknown): boolean {
+  if (revertData(error) !== undefined) return true;
+  return error instanceof BaseError && /revert|invalid opcode/i.test(`${error.shortMessage} ${error.details}`);
+}
+
+/** For a read's `catch`: a contract that answers wrongly is a fact about the contract; a node that does not answer is not. */
+export function contractOnly(error: unknown): undefined {
   if (error instanceof BaseError && error.name === 'ContractFunctionExecutionError') {
     const cause = error.cause;
     if (cause instanceof BaseError && /Revert|ZeroData/.test(cause.name)) return undefined;

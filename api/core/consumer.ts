@@ -9,6 +9,7 @@ import { findOperation, logOperation, updateOperation } from './operations.ts';
 import { loadPayment } from './payments.ts';
 import { findNetwork } from './platform.ts';
 import type { Attempt } from './queue.ts';
+import { learnSignatures } from './signatures.ts';
 import type { Submitter } from './submitter.ts';
 
 /**
@@ -25,6 +26,7 @@ export async function consumeCreation(
   if (payment.status !== 'pending') return;
   try {
     await chain.checkPayable(network, currency);
+    await learnSignatures(sql, chain, network, currency);
   } catch (error) {
     if (!(error instanceof CoreError)) throw error;
     const message = `Attempt ${attempt.number} of ${attempt.of} failed. ${error.message}`;

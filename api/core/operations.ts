@@ -5,7 +5,7 @@ import type { Address, Hex } from 'viem';
 import { columns, type Sql, type Transaction } from './db.ts';
 import { type Actor, writeLog } from './log.ts';
 import { enqueue } from './queue.ts';
-import type { DealRow, OperationArguments, OperationRow, OperationVerb, Refusal } from './schema.ts';
+import type { DealRow, OperationArguments, OperationRow, OperationVerb, Refusal, RelayedSignature } from './schema.ts';
 import type { TermsJson } from './terms.ts';
 
 // graphile-worker's exponential backoff reaches about three days with 25 attempts.
@@ -21,10 +21,13 @@ export type OperationTarget = {
   networkId: string;
   verb: OperationVerb;
   dealId: Hex;
-  terms: TermsJson;
+  /** Of `dealId`; first in a list that also holds other forms of the same offer. */
+  terms: TermsJson | TermsJson[];
   /** Of verbs that take an amount, in base units. */
   amountUnits: bigint | null;
   arguments?: OperationArguments;
+  /** Of the relayed deposits. */
+  relay?: RelayedSignature;
   stray: boolean;
   /** Whose signature it needs; left out: the operator's. */
   signer?: Address;
@@ -69,13 +72,18 @@ async function insertOperation(
   {
     terms,
     arguments: more,
+    relay,
     ...target
-  }: Omit<OperationTarget, 'dealId' | 'terms'> & { dealId: Hex | null; terms: TermsJson | null },
+  }: Omit<OperationTarget, 'dealId' | 'terms'> & { dealId: Hex | null; terms: OperationTarget['terms'] | null },
   status: OperationRow['status'],
   actor: Actor,
 ): Promise<OperationRow> {
   const row = { ...target, id: uuidv7(), status, actorId: actor.id ?? null };
-  const json = { terms: terms && tx.json(terms), arguments: more ? tx.json(more) : null };
+  const json = {
+    terms: terms && tx.json(terms),
+    arguments: more ? tx.json(more) : null,
+    relay: relay ? tx.json(relay) : null,
+  };
   const [operation] = await tx<OperationRow[]>`insert into operation ${tx(columns({ ...row, ...json }))} returning *`;
   if (!operation) throw new Error('The operation was not stored.');
   return operation;

@@ -89,7 +89,10 @@ export type DealRow = {
   refundedUnits: bigint;
 };
 
-/** The escrow's verb that an operation calls; the parts, returnPayment, resolve and settle take an amount. */
+/**
+ * The escrow's verb that an operation calls; the parts, returnPayment, resolve and settle take an amount, the deposits carry a
+ * buyer's signature.
+ */
 export type OperationVerb =
   | 'cancelDeal'
   | 'release'
@@ -99,7 +102,15 @@ export type OperationVerb =
   | 'withdrawDispute'
   | 'resolve'
   | 'settle'
-  | 'returnPayment';
+  | 'returnPayment'
+  | 'depositWithAuthorization'
+  | 'depositWithPermit2';
+
+/** A buyer's signature that opens one deal, and what it was made over besides the terms. Times in Unix seconds as text. */
+export type RelayedSignature = { payer: Address; signature: Hex } & (
+  | { form: 'authorization'; validBefore: string }
+  | { form: 'permit2'; nonce: string; deadline: string }
+);
 
 /** `awaiting_signature`: somebody else's wallet has to send the call; the chain will show it. */
 export type OperationStatus = 'queued' | 'submitted' | 'awaiting_signature' | 'done' | 'failed';
@@ -127,10 +138,13 @@ export type OperationRow = {
   networkId: string;
   verb: OperationVerb;
   dealId: Hex | null;
-  terms: Record<string, string | number> | null;
+  /** A list where one call acts on several slots: a cancellation of terms that were handed out in several forms. */
+  terms: Record<string, string | number> | Record<string, string | number>[] | null;
   /** Of the parts and returnPayment: how much; of resolve and settle: what goes to the payee. */
   amountUnits: bigint | null;
   arguments: OperationArguments | null;
+  /** Of the relayed deposits. */
+  relay: RelayedSignature | null;
   stray: boolean;
   /** Whose signature it needs; null: the network's operator's. */
   signer: Address | null;
@@ -203,7 +217,7 @@ export type ChainFact = {
   confirmations: string;
 };
 
-export type ActorType = 'system' | 'integration' | 'chain' | 'operator';
+export type ActorType = 'system' | 'integration' | 'chain' | 'operator' | 'payer';
 
 export type LogRow = {
   id: string;

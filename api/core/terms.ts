@@ -1,5 +1,5 @@
 // Owns the form in which terms travel through JSON: integers as decimal text, everything else as it is.
-import type { Terms } from '../../contracts/terms.ts';
+import { type Terms, termsParameters } from '../../contracts/terms.ts';
 
 /** Terms as JSON can carry them: integers as decimal text. */
 export type TermsJson = { [Field in keyof Terms]: Terms[Field] extends bigint ? string : Terms[Field] };
@@ -11,15 +11,9 @@ export function termsToJson(terms: Terms): TermsJson {
   ) as TermsJson;
 }
 
-/** JSON → terms. */
+/** JSON → terms, with their fields in the order of the struct: viem tells overloads apart by it, and jsonb keeps no order. */
 export function termsFromJson(json: TermsJson): Terms {
-  return {
-    ...json,
-    ref: BigInt(json.ref),
-    amount: BigInt(json.amount),
-    fee: BigInt(json.fee),
-    depositDeadline: BigInt(json.depositDeadline),
-    settlementDeadline: BigInt(json.settlementDeadline),
-    resolutionDeadline: BigInt(json.resolutionDeadline),
-  };
+  return Object.fromEntries(
+    termsParameters.map(({ name, type }) => [name, type === 'uint256' ? BigInt(json[name]) : json[name]]),
+  ) as unknown as Terms;
 }

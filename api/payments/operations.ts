@@ -51,6 +51,8 @@ export const operationResponse = z
         'resolve',
         'settle',
         'returnPayment',
+        'depositWithAuthorization',
+        'depositWithPermit2',
       ])
       .openapi({ description: "The contract's function" }),
     deal_hash: z.string().nullable().openapi({ description: 'Null: there was nothing to send' }),

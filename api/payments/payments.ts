@@ -26,7 +26,7 @@ const logEntry = z
     id: z.uuid(),
     event_type: z.string(),
     message: z.string(),
-    actor_type: z.enum(['system', 'integration', 'chain', 'operator']),
+    actor_type: z.enum(['system', 'integration', 'chain', 'operator', 'payer']),
     actor_id: z.uuid().nullable(),
     chain: z
       .object({

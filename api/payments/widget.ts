@@ -1,22 +1,53 @@
-// The buyer's side: one payment's data for its widget, opened by that payment's access token and nothing else.
+// The buyer's side: one payment's data for its widget, and what its wallet brings (a signature to relay, a hash), opened by
+// that payment's access token and nothing else.
 import { createRoute, z } from '@hono/zod-openapi';
-import { zeroAddress } from 'viem';
+import type { Context } from 'hono';
+import type { Hex } from 'viem';
 import { escrowAbi } from '../../contracts/abi.ts';
-import { termsOf } from '../core/deals.ts';
+import { Chain } from '../core/chain.ts';
 import { CoreError } from '../core/errors.ts';
-import { openWidget, type WidgetRecord } from '../core/handout.ts';
+import { openWidget, type WidgetRecord, widgetKey } from '../core/handout.ts';
 import { formatUnits } from '../core/money.ts';
+import type { PaymentKey } from '../core/payments.ts';
+import { relayDeposit } from '../core/relay.ts';
+import { reportTransaction, withdrawReport } from '../core/reported.ts';
+import type { OperationRow } from '../core/schema.ts';
 import { legStatus } from '../core/status.ts';
 import { termsToJson } from '../core/terms.ts';
 import { bearerOf, createRouter, jsonNumber, problems, type Services } from '../http.ts';
 import { paymentResponse } from './payment.ts';
+import { address, body, idParams, json } from './resource.ts';
 
 const abiOf = (name: 'deposit' | 'depositMany') =>
   escrowAbi.filter((entry) => entry.type === 'function' && entry.name === name);
 
 const termsResponse = z.record(z.string(), z.union([z.string(), z.number()]));
 
-const widgetResponse = z
+const signaturesResponse = z
+  .object({
+    domain: z
+      .object({ name: z.string().openapi({ example: 'USD Coin' }), version: z.string().openapi({ example: '2' }) })
+      .nullable(),
+    permit: z.boolean().openapi({ description: 'ERC-2612' }),
+    authorization: z
+      .object({ standard: z.boolean(), bytes: z.boolean() })
+      .openapi({ description: 'ERC-3009, by form' }),
+    permit2: z.string().nullable().openapi({
+      example: '0x000000000022d473030f116ddee9f6b43ac78ba3',
+      description: "The escrow's Permit2, when it has code",
+    }),
+  })
+  .openapi('TokenSignatures', { description: "What a wallet can sign for the payment's token" });
+
+const relayResponse = z
+  .object({
+    status: z.enum(['queued', 'submitted', 'done', 'failed']),
+    error: z.string().nullable().openapi({ example: null, description: 'Why it failed' }),
+  })
+  .openapi('RelayedDeposit');
+
+/** The body of a widget's read and of each of its events. */
+export const widgetResponse = z
   .object({
     external_id: z.string(),
     node_id: z.uuid(),
@@ -43,6 +74,12 @@ const widgetResponse = z
         status: paymentResponse.shape.status,
       }),
     ),
+    reported_hash: z
+      .string()
+      .nullable()
+      .openapi({ description: "The deposit that a buyer's wallet says it has sent; a hint, not a fact" }),
+    relay: relayResponse.nullable().openapi({ description: 'The last signature that was taken for relaying' }),
+    signatures: signaturesResponse,
     confirmations: z.int().openapi({ description: 'Blocks that make a deposit count' }),
     contract: z
       .object({
@@ -57,39 +94,153 @@ const widgetResponse = z
   })
   .openapi('WidgetPayment');
 
-/** Mounts the widget's route. */
-export function widgetRoutes({ sql, tokens }: Services) {
-  return createRouter().openapi(
-    createRoute({
-      method: 'get',
-      path: '/widget/payments/{id}',
-      summary: "Get a payment's data for its widget",
-      description: "Opened by this payment's `access_token` alone, from a page of any origin.",
-      tags: ['Widget'],
-      security: [{ accessToken: [] }],
-      request: { params: z.object({ id: z.uuid() }) },
-      responses: {
-        200: {
-          description: 'What to show, and the call that deposits',
-          content: { 'application/json': { schema: widgetResponse } },
-        },
-        ...problems('invalid_request', 'unauthenticated', 'not_found'),
-      },
+const decimalInteger = z
+  .string()
+  .regex(/^\d{1,78}$/, 'must be a whole number as text')
+  .openapi({ example: '0' });
+// The signature of a smart account may bundle several owners'; what is longer than this is no signature.
+const signature = z
+  .string()
+  .regex(/^0x([0-9a-fA-F]{2}){64,2048}$/, 'must be 64 to 2048 bytes as hex')
+  .openapi({ example: `0x${'5b'.repeat(64)}1b` });
+const unixSeconds = z
+  .string()
+  .regex(/^\d{1,11}$/, 'must be Unix seconds as text')
+  .openapi({ example: '1798804800' });
+
+const relayRequest = z
+  .discriminatedUnion('form', [
+    z.strictObject({ form: z.literal('authorization'), payer: address, valid_before: unixSeconds, signature }),
+    z.strictObject({
+      form: z.literal('permit2'),
+      payer: address,
+      nonce: decimalInteger,
+      deadline: unixSeconds,
+      signature,
     }),
-    async (c) => {
-      const claims = await tokens.verifyAccessToken(bearerOf(c));
-      if (claims.paymentId !== c.req.valid('param').id) {
-        throw new CoreError('unauthenticated', 'The access token belongs to another payment.');
-      }
-      c.header('Cache-Control', 'no-store');
-      return c.json(renderWidget(await openWidget(sql, claims)), 200);
-    },
-  );
+  ])
+  .openapi('RelayRequest', {
+    description: 'A signature over the terms that were handed out for this payer: ERC-3009 (valid after 0) or Permit2',
+  });
+
+const transactionRequest = z
+  .strictObject({
+    transaction_hash: z
+      .string()
+      .regex(/^0x[0-9a-fA-F]{64}$/, 'must be 32 bytes as hex')
+      .nullable()
+      .openapi({ description: 'Null: what was sent before was dropped or refused' }),
+  })
+  .openapi('ReportedTransaction');
+
+const security = [{ accessToken: [] }];
+const tags = ['Widget'];
+
+/** The payment that the request's access token opens, which must be the one in its path. @throws unauthenticated · not_found */
+export async function openedPayment(c: Context, { sql, tokens }: Services, id: string): Promise<PaymentKey> {
+  const claims = await tokens.verifyAccessToken(bearerOf(c));
+  if (claims.paymentId !== id) throw new CoreError('unauthenticated', 'The access token belongs to another payment.');
+  c.header('Cache-Control', 'no-store');
+  return await widgetKey(sql, claims);
 }
 
-function renderWidget({ payment, deals, currency, network, payable }: WidgetRecord): z.input<typeof widgetResponse> {
+/** Mounts the widget's routes. */
+export function widgetRoutes(services: Services) {
+  const { sql } = services;
+  const chain = new Chain();
+  return createRouter()
+    .openapi(
+      createRoute({
+        method: 'get',
+        path: '/widget/payments/{id}',
+        summary: "Get a payment's data for its widget",
+        description:
+          "Opened by this payment's `access_token` alone, from a page of any origin. Without `payer` the terms are an offer, and whoever deposits becomes the payer. With it they name that payer, as an ERC-3009 or Permit2 signature needs it.",
+        tags,
+        security,
+        request: { params: idParams, query: z.object({ payer: address.optional() }) },
+        responses: {
+          200: json(widgetResponse, 'What to show, and the call that deposits'),
+          ...problems('invalid_request', 'unauthenticated', 'not_found', 'conflict'),
+        },
+      }),
+      async (c) => {
+        const key = await openedPayment(c, services, c.req.valid('param').id);
+        return c.json(renderWidget(await openWidget(sql, key, c.req.valid('query').payer ?? null)), 200);
+      },
+    )
+    .openapi(
+      createRoute({
+        method: 'post',
+        path: '/widget/payments/{id}/relay',
+        summary: 'Relay a signed deposit',
+        description:
+          'The platform sends the deposit and pays its fee. One at a time for a payment, a few a day for a payer; what the contract would refuse is refused here.',
+        tags,
+        security,
+        request: {
+          params: idParams,
+          body: body(relayRequest),
+        },
+        responses: {
+          202: json(relayResponse, 'Taken; the same signature again answers the same'),
+          ...problems(
+            ...(['invalid_request', 'unauthenticated', 'not_found', 'illegal_transition', 'in_flight'] as const),
+            ...(['chain_reverted', 'rate_limited', 'upstream_unavailable'] as const),
+          ),
+        },
+      }),
+      async (c) => {
+        const key = await openedPayment(c, services, c.req.valid('param').id);
+        const request = c.req.valid('json');
+        const signed = { payer: request.payer, signature: request.signature as Hex };
+        const operation = await relayDeposit(
+          sql,
+          chain,
+          key,
+          request.form === 'permit2'
+            ? { ...signed, form: request.form, nonce: request.nonce, deadline: request.deadline }
+            : { ...signed, form: request.form, validBefore: request.valid_before },
+        );
+        return c.json(renderRelay(operation), 202);
+      },
+    )
+    .openapi(
+      createRoute({
+        method: 'post',
+        path: '/widget/payments/{id}/transaction',
+        summary: 'Report a sent deposit',
+        description: "So that the buyer's other devices know before the chain does. It moves nothing.",
+        tags,
+        security,
+        request: {
+          params: idParams,
+          body: body(transactionRequest),
+        },
+        responses: {
+          204: { description: 'Kept' },
+          ...problems('invalid_request', 'unauthenticated', 'not_found'),
+        },
+      }),
+      async (c) => {
+        const key = await openedPayment(c, services, c.req.valid('param').id);
+        const { transaction_hash: hash } = c.req.valid('json');
+        if (hash === null) await withdrawReport(sql, key);
+        else await reportTransaction(sql, key, hash as Hex);
+        return c.body(null, 204);
+      },
+    );
+}
+
+function renderRelay({ status, error }: Pick<OperationRow, 'status' | 'error'>): z.input<typeof relayResponse> {
+  return { status: status === 'awaiting_signature' ? 'queued' : status, error: error?.message ?? null };
+}
+
+/** A payment as its widget reads it. */
+export function renderWidget(record: WidgetRecord): z.input<typeof widgetResponse> {
+  const { payment, deals, currency, network, payable, signatures, reportedHash, relay } = record;
   const [first] = deals;
-  const terms = payable.map((deal) => termsToJson(termsOf(deal, zeroAddress)));
+  const terms = payable.map((leg) => termsToJson(leg.terms));
   const [only] = terms;
   return {
     external_id: payment.externalId,
@@ -115,6 +266,9 @@ function renderWidget({ payment, deals, currency, network, payable }: WidgetReco
       deal_hash: deal.dealId,
       status: legStatus(deal),
     })),
+    reported_hash: reportedHash,
+    relay: relay && renderRelay(relay),
+    signatures,
     confirmations: network.confirmations,
     contract: only
       ? terms.length === 1
