@@ -11,7 +11,7 @@ import { addressList, clientAddress, includesAddress } from './address.ts';
 import type { IntegrationClaims, Tokens } from './core/auth.ts';
 import type { Sql } from './core/db.ts';
 import { CoreError, type ErrorCode, errorTable, type FieldFault, FieldFaults } from './core/errors.ts';
-import { findIntegration, type Integration } from './core/platform.ts';
+import { type Integration, integrationFinder } from './core/platform.ts';
 import { hasScope } from './core/scopes.ts';
 import type { Vault } from './core/vault.ts';
 import { callerOf, type RequestLimiter } from './limits.ts';
@@ -136,10 +136,11 @@ export function wholeNumber(minimum: number, maximum: number) {
  */
 export function requireIntegration(services: Services): MiddlewareHandler<Env> {
   const { sql, limiter } = services;
+  const findIntegration = integrationFinder(sql);
   return async (c, next) => {
     const claims = await verifiedClaims(c, services);
     limiter?.take(c, 'integration', claims.integrationId);
-    const integration = await findIntegration(sql, claims.integrationId);
+    const integration = await findIntegration(claims.integrationId);
     requireAllowedAddress(c, services, integration);
     const scopes = claims.scopes?.filter((scope) => hasScope(integration.scopes, scope)) ?? integration.scopes;
     const needed = scopeOfOperation(c);

@@ -6,7 +6,7 @@ import type { Context, TypedResponse } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { type Sql, type Transaction, transact } from './core/db.ts';
 import { CoreError } from './core/errors.ts';
-import { claimKey, type KeyedRequest, keepAnswer } from './core/replay.ts';
+import { claimKey, type KeyedRequest, keepAnswers } from './core/replay.ts';
 import { type Env, jsonNumber, type Services } from './http.ts';
 
 /** The header as the OpenAPI document shows it; {@link once} checks it. */
@@ -30,21 +30,19 @@ const KEY = /^[\x21-\x7e]{1,255}$/;
 /** Fields of answers that hold secrets. */
 const SECRETS = ['access_token', 'client_secret'];
 
-/**
- * Answers with `status` and what `handle` returns, once for each Idempotency-Key of an integration and route; without the
- * header, every time.
- * @throws invalid_request for a key that is none · in_flight · idempotency_mismatch.
- */
-export async function once<Body extends Json, Status extends ContentfulStatusCode>(
+/** A request's Idempotency-Key, and answers as they are stored under it: sealed, without secrets. */
+export type Keyed<Body extends Json> = KeyedRequest & {
+  seal(body: Body): Uint8Array;
+  open(answer: Buffer): Body;
+};
+
+/** The request's key; undefined: it has none. @throws invalid_request for a key that is none. */
+export async function keyOf<Body extends Json>(
   c: Context<Env>,
-  { sql, vault }: Pick<Services, 'sql' | 'vault'>,
-  status: Status,
-  handle: (sql: Sql | Transaction) => Promise<Body>,
-  restore: Restore<Body> = async (_sql, body) => body,
-): Promise<Response & TypedResponse<Body, Status, 'json'>> {
-  const answer = (body: Body) => c.json(body, status) as unknown as Response & TypedResponse<Body, Status, 'json'>;
+  { vault }: Pick<Services, 'vault'>,
+): Promise<Keyed<Body> | undefined> {
   const key = c.req.header('Idempotency-Key');
-  if (key === undefined) return answer(await handle(sql));
+  if (key === undefined) return undefined;
   if (!KEY.test(key)) {
     throw new CoreError('invalid_request', 'The Idempotency-Key must be 1 to 255 visible ASCII characters.', [
       { pointer: '/Idempotency-Key', message: 'must be 1 to 255 visible ASCII characters' },
@@ -59,14 +57,44 @@ export async function once<Body extends Json, Status extends ContentfulStatusCod
       .digest(),
   };
   const place = ['idempotent_request', request.integrationId, request.route, key] as const;
+  return {
+    ...request,
+    seal: (body) => vault.seal(place, JSON.stringify(withoutSecrets(body))),
+    open: (answer) => parseAnswer<Body>(vault.open<string>(place, answer)),
+  };
+}
+
+/** Answers with the outcome of an earlier request, and says so. */
+export function replay<Body extends Json, Status extends ContentfulStatusCode>(
+  c: Context<Env>,
+  status: Status,
+  body: Body,
+): Response & TypedResponse<Body, Status, 'json'> {
+  c.header('Idempotent-Replayed', 'true');
+  return c.json(body, status) as unknown as Response & TypedResponse<Body, Status, 'json'>;
+}
+
+/**
+ * Answers with `status` and what `handle` returns, once for each Idempotency-Key of an integration and route; without the
+ * header, every time.
+ * @throws invalid_request for a key that is none · in_flight · idempotency_mismatch.
+ */
+export async function once<Body extends Json, Status extends ContentfulStatusCode>(
+  c: Context<Env>,
+  services: Pick<Services, 'sql' | 'vault'>,
+  status: Status,
+  handle: (sql: Sql | Transaction) => Promise<Body>,
+  restore: Restore<Body> = async (_sql, body) => body,
+): Promise<Response & TypedResponse<Body, Status, 'json'>> {
+  const { sql } = services;
+  const answer = (body: Body) => c.json(body, status) as unknown as Response & TypedResponse<Body, Status, 'json'>;
+  const keyed = await keyOf<Body>(c, services);
+  if (!keyed) return answer(await handle(sql));
   return await transact(sql, async (tx) => {
-    const stored = await claimKey(tx, request);
-    if (stored) {
-      c.header('Idempotent-Replayed', 'true');
-      return answer(await restore(tx, parseAnswer<Body>(vault.open<string>(place, stored))));
-    }
+    const stored = await claimKey(tx, keyed);
+    if (stored) return replay(c, status, await restore(tx, keyed.open(stored)));
     const body = await handle(tx);
-    await keepAnswer(tx, request, vault.seal(place, JSON.stringify(withoutSecrets(body))));
+    await keepAnswers(tx, [{ ...keyed, answer: keyed.seal(body) }]);
     return answer(body);
   });
 }

@@ -1,13 +1,14 @@
 // Owns what integrations and widgets ask of a payment after it exists: cancel, release, refund, retry, rotate, hand out call
 // data. Each takes the payment's row lock, decides, and writes state, operation, log and queued work in one transaction.
 import { type Address, type Hex, zeroAddress } from 'viem';
+import { enqueueCreation } from './creation.ts';
 import { type Sql, type Transaction, transact } from './db.ts';
 import { findDeals, termsOf } from './deals.ts';
 import { CoreError, FieldFaults } from './errors.ts';
 import { type Actor, writeLog } from './log.ts';
 import { AmountError, parseUnits } from './money.ts';
 import { inFlight, latestOperation, type OperationTarget, recordOperation, requestOperation } from './operations.ts';
-import { enqueueCreation, loadPayment, type PaymentKey, type PaymentRecord } from './payments.ts';
+import { loadPayment, type PaymentKey, type PaymentRecord } from './payments.ts';
 import { findCurrency } from './platform.ts';
 import type { DealRow, OperationRow, OperationVerb, PaymentRow, PaymentStatus } from './schema.ts';
 import { legStatus, paymentStatus } from './status.ts';

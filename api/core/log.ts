@@ -1,29 +1,39 @@
 // Owns the log of a payment: one row a change, written in the transaction that makes the change.
 import { v7 as uuidv7 } from 'uuid';
-import type { Sql, Transaction } from './db.ts';
+import { insertRows, type Sql, type Transaction } from './db.ts';
 import type { ActorType, ChainFact, LogRow } from './schema.ts';
 
 /** Who did something: `actorId` is the integration's id where one did. */
 export type Actor = { type: ActorType; id?: string };
 
+/** What happened to a payment. */
+export type LogEntry = { eventType: string; message: string; actor: Actor; chainFact?: ChainFact | undefined };
+
 /** Adds one row to a payment's log. */
 export async function writeLog(
   tx: Transaction,
   { nodeId, paymentId }: { nodeId: string; paymentId: string },
-  entry: { eventType: string; message: string; actor: Actor; chainFact?: ChainFact | undefined },
+  entry: LogEntry,
 ): Promise<void> {
-  const { eventType, message, actor, chainFact } = entry;
-  await tx`
-    insert into payment_log ${tx({
-      nodeId,
-      paymentId,
-      id: uuidv7(),
-      eventType,
-      message,
-      actorType: actor.type,
-      actorId: actor.id ?? null,
-      chainFact: chainFact ? tx.json(chainFact) : null,
-    })}`;
+  await writeLogs(tx, [{ nodeId, paymentId, entry }]);
+}
+
+/** Adds one row to the log of each of several payments. */
+export async function writeLogs(
+  tx: Transaction,
+  logs: readonly { nodeId: string; paymentId: string; entry: LogEntry }[],
+): Promise<void> {
+  const rows = logs.map(({ nodeId, paymentId, entry: { eventType, message, actor, chainFact } }) => ({
+    nodeId,
+    paymentId,
+    id: uuidv7(),
+    eventType,
+    message,
+    actorType: actor.type,
+    actorId: actor.id ?? null,
+    chainFact: chainFact ?? null,
+  }));
+  await insertRows(tx, 'payment_log', rows);
 }
 
 /** A page of a payment's log, newest first, and how many rows there are. */

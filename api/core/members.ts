@@ -11,7 +11,13 @@ import type { Vault } from './vault.ts';
 export type Member = { externalId: string; name: string | null; surname: string | null; email: string | null };
 
 /** A member as a payment's record carries it. */
-export type SealedMember = { nodeId: string; id: string; externalId: string | null; sealed: Buffer | null };
+export type SealedMember = {
+  nodeId: string;
+  id: string;
+  externalId: string | null;
+  sealed: Buffer | null;
+  erasedAt: Date | null;
+};
 
 /** A member as it is shown; one that was erased has nothing but its id. */
 export type MemberRow = Omit<Member, 'externalId'> & { id: string; externalId: string | null };
@@ -75,12 +81,6 @@ async function storePersonal(tx: Transaction, vault: Vault, key: PartyKey, data:
   await tx`update party set ${tx(changed)} where node_id = ${key.nodeId} and id = ${key.partyId}`;
 }
 
-/** Whether a payment can be for this party of the node: it is there, and was not erased. */
-export async function isMember(sql: Sql | Transaction, nodeId: string, id: string): Promise<boolean> {
-  const [row] = await sql`select 1 from party where node_id = ${nodeId} and id = ${id} and erased_at is null`;
-  return row !== undefined;
-}
-
 /** The members with these ids of these nodes, sealed. */
 export async function findMembers(
   sql: Sql | Transaction,
@@ -89,10 +89,10 @@ export async function findMembers(
 ): Promise<SealedMember[]> {
   if (ids.length === 0) return [];
   return await sql<SealedMember[]>`
-    select p.node_id, p.id, p.sealed, x.external_id
+    select p.node_id, p.id, p.sealed, p.erased_at, x.external_id
     from party p left join party_external_id x
       on x.node_id = p.node_id and x.party_id = p.id and x.surface = 'payments'
-    where p.node_id in ${sql([...nodeIds])} and p.id in ${sql([...ids])}`;
+    where p.node_id = any(${[...nodeIds]}::uuid[]) and p.id = any(${[...ids]}::uuid[])`;
 }
 
 /** Opens a payment's member to be shown. */

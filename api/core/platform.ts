@@ -6,6 +6,7 @@ import { hashSecret, newSecret, secretMatches } from './auth.ts';
 import type { Sql, Transaction } from './db.ts';
 import { CoreError } from './errors.ts';
 import type { CurrencyRow, DealPolicy, NetworkRow } from './schema.ts';
+import { Together } from './together.ts';
 
 /** Policy of a node that states none: no fee, no arbiter, 30 days to settle, 14 to resolve, then back to the payer. */
 export const DEFAULT_POLICY: DealPolicy = {
@@ -138,12 +139,19 @@ export async function authenticate(sql: Sql, clientId: string, clientSecret: str
   return integration;
 }
 
-/** The enabled integration with this id. @throws unauthenticated when it is gone or disabled. */
-export async function findIntegration(sql: Sql, id: string): Promise<Integration> {
-  const [row] = await sql<Integration[]>`
-    select id, node_id, mode, scopes, allowed_ips from integration where id = ${id} and disabled_at is null`;
-  if (!row) throw new CoreError('unauthenticated', 'The integration is disabled.');
-  return row;
+/** Finds enabled integrations by id, those of concurrent requests by one statement; each throws unauthenticated when there is none. */
+export function integrationFinder(sql: Sql): (id: string) => Promise<Integration> {
+  const finder = new Together<string, Integration>(
+    async (ids) => {
+      const rows = await sql<Integration[]>`
+        select id, node_id, mode, scopes, allowed_ips from integration
+        where id = any(${[...new Set(ids)]}::uuid[]) and disabled_at is null`;
+      const enabled = new Map(rows.map((row) => [row.id, row]));
+      return ids.map((id) => enabled.get(id) ?? new CoreError('unauthenticated', 'The integration is disabled.'));
+    },
+    { atOnce: 2 },
+  );
+  return (id) => finder.add(id);
 }
 
 /** Whether the integration's node is `nodeId` or one of its ancestors. */
@@ -163,33 +171,57 @@ export async function requireOperator(sql: Sql | Transaction, integration: Integ
   if (!root) throw new CoreError('forbidden', 'Only an integration of a root node may do this.');
 }
 
-/** Whether the node or one above it is archived. */
-export async function isArchived(sql: Sql | Transaction, nodeId: string): Promise<boolean> {
-  const [row] = await sql`
-    select 1 from node n join node above on above.id = any(n.path)
-    where n.id = ${nodeId} and above.archived_at is not null limit 1`;
-  return row !== undefined;
+/** A node as its payments see it. */
+export type NodeStanding = {
+  id: string;
+  /** From the root down to the node itself. */
+  path: string[];
+  /** Whether it, or a node above it, is archived. */
+  archived: boolean;
+  /** Whether requests for it may go to private addresses. */
+  local: boolean;
+  /** What it states itself, for the rest what the nearest node above states, for the rest the default. */
+  policy: DealPolicy;
+};
+
+/** Those of the nodes that exist. */
+export async function findNodes(sql: Sql | Transaction, ids: readonly string[]): Promise<NodeStanding[]> {
+  const rows = await sql<(Omit<NodeStanding, 'policy'> & { policies: Partial<DealPolicy>[] })[]>`
+    select n.id, n.path, bool_or(above.archived_at is not null) as archived, bool_or(above.local) as local,
+      json_agg(above.policy order by array_position(n.path, above.id)) as policies
+    from node n join node above on above.id = any(n.path)
+    where n.id = any(${distinct(ids)}::uuid[]) group by n.id`;
+  return rows.map(({ policies, ...node }) => ({ ...node, policy: Object.assign({}, DEFAULT_POLICY, ...policies) }));
 }
 
-/** Whether the node or one above it is marked local, so that requests for it may go to private addresses. */
-export async function isLocal(sql: Sql | Transaction, nodeId: string): Promise<boolean> {
-  const [row] = await sql`
-    select 1 from node n join node above on above.id = any(n.path) where n.id = ${nodeId} and above.local limit 1`;
-  return row !== undefined;
+/** Those of the networks that exist; `keep` lets nobody change what must not change once used, until the transaction ends. */
+export async function findNetworks(
+  sql: Sql | Transaction,
+  ids: readonly string[],
+  { keep = false } = {},
+): Promise<NetworkRow[]> {
+  return await sql<NetworkRow[]>`
+    select n.*, c.eip155_id from network n join chain c on c.id = n.chain_id
+    where n.id = any(${distinct(ids)}::uuid[]) ${keep ? sql`for key share of n` : sql``}`;
 }
 
-/** The node's policy: what it states itself, for the rest what the nearest node above states, for the rest the default. */
-export async function policyOf(sql: Sql | Transaction, nodeId: string): Promise<DealPolicy> {
-  const rows = await sql<{ policy: Partial<DealPolicy> }[]>`
-    select above.policy from node n join node above on above.id = any(n.path)
-    where n.id = ${nodeId} order by array_position(n.path, above.id)`;
-  return Object.assign({}, DEFAULT_POLICY, ...rows.map(({ policy }) => policy));
+/** Those of the currencies that exist; `keep` as for {@link findNetworks}. */
+export async function findCurrencies(
+  sql: Sql | Transaction,
+  ids: readonly string[],
+  { keep = false } = {},
+): Promise<CurrencyRow[]> {
+  return await sql<CurrencyRow[]>`
+    select * from currency where id = any(${distinct(ids)}::uuid[]) ${keep ? sql`for key share` : sql``}`;
+}
+
+function distinct(ids: readonly string[]): string[] {
+  return [...new Set(ids)];
 }
 
 /** One network. @throws not_found */
 export async function findNetwork(sql: Sql | Transaction, id: string): Promise<NetworkRow> {
-  const [row] = await sql<NetworkRow[]>`
-    select n.*, c.eip155_id from network n join chain c on c.id = n.chain_id where n.id = ${id}`;
+  const [row] = await findNetworks(sql, [id]);
   if (!row) throw new CoreError('not_found', 'The network does not exist.');
   return row;
 }
@@ -201,19 +233,20 @@ export async function listNetworks(sql: Sql): Promise<NetworkRow[]> {
 
 /** One currency. @throws not_found */
 export async function findCurrency(sql: Sql | Transaction, id: string): Promise<CurrencyRow> {
-  const [row] = await sql<CurrencyRow[]>`select * from currency where id = ${id}`;
+  const [row] = await findCurrencies(sql, [id]);
   if (!row) throw new CoreError('not_found', 'The currency does not exist.');
   return row;
 }
 
-/** The address of a node's payee wallet, if it has it on that network. */
-export async function walletAddress(
-  sql: Sql | Transaction,
-  { nodeId, networkId, id }: { nodeId: string; networkId: string; id: string },
-): Promise<Address | undefined> {
-  const [row] = await sql<{ address: Address }[]>`
-    select address from wallet where node_id = ${nodeId} and network_id = ${networkId} and id = ${id} and archived_at is null`;
-  return row?.address;
+/** A node's payee wallet in use. */
+export type WalletRow = { nodeId: string; networkId: string; id: string; address: Address };
+
+/** Those of the wallets that exist and are not archived. */
+export async function findWallets(sql: Sql | Transaction, ids: readonly string[]): Promise<WalletRow[]> {
+  if (ids.length === 0) return [];
+  return await sql<WalletRow[]>`
+    select node_id, network_id, id, address from wallet
+    where id = any(${distinct(ids)}::uuid[]) and archived_at is null`;
 }
 
 /** The one row of a statement that returns one. */

@@ -18,9 +18,12 @@ export type Attempt = { number: number; of: number };
 
 export type Handlers = { [Name in WorkName]: (payload: Work[Name], attempt: Attempt) => Promise<void> };
 
+/** A piece of work: the same `key` again replaces work that waits, and gives exhausted work its attempts back. */
+export type Piece<Name extends WorkName> = { payload: Work[Name]; key: string; maxAttempts: number };
+
 /**
- * Adds work in the caller's transaction: it exists exactly when the transaction commits. The same `key` again replaces
- * work that waits, and gives exhausted work its attempts back. Waiting time between attempts grows exponentially.
+ * Adds work in the caller's transaction: it exists exactly when the transaction commits. Waiting time between attempts grows
+ * exponentially.
  */
 export async function enqueue<Name extends WorkName>(
   tx: Transaction,
@@ -28,10 +31,26 @@ export async function enqueue<Name extends WorkName>(
   payload: Work[Name],
   { key, maxAttempts }: { key: string; maxAttempts: number },
 ): Promise<void> {
+  await enqueueAll(tx, name, [{ payload, key, maxAttempts }]);
+}
+
+/** {@link enqueue} for several pieces of work, by one statement that wakes the workers once. */
+export async function enqueueAll<Name extends WorkName>(
+  tx: Transaction,
+  name: Name,
+  pieces: readonly Piece<Name>[],
+): Promise<void> {
+  if (pieces.length === 0) return;
+  const jobs = pieces.map(({ payload, key, maxAttempts }) => ({
+    payload,
+    job_key: `${name}:${key}`,
+    max_attempts: maxAttempts,
+  }));
   await tx`
-    select graphile_worker.add_job(
-      ${name}, payload => ${tx.json(payload)}::json, job_key => ${`${name}:${key}`}, max_attempts => ${maxAttempts}
-    )`;
+    select count(*) from graphile_worker.add_jobs((
+      select array_agg((${name}, payload, null, null, max_attempts, job_key, null, null)::graphile_worker.job_spec)
+      from json_to_recordset(${JSON.stringify(jobs)}::text::json)
+        as job(payload json, job_key text, max_attempts smallint)))`;
 }
 
 // A session lock dies with its worker's connection, so a killed worker is noticed within one interval.

@@ -1,5 +1,5 @@
 // Owns what makes a repeated request harmless: the first one's answer is kept beside what it wrote, in one transaction.
-import type { Sql, Transaction } from './db.ts';
+import { insertRows, type Sql, type Transaction } from './db.ts';
 import { CoreError } from './errors.ts';
 
 /** A request that carries an idempotency key; the route is method and path. */
@@ -10,33 +10,60 @@ export type KeyedRequest = { integrationId: string; route: string; key: string; 
  * @throws in_flight while another request with the key runs · idempotency_mismatch when its body was another.
  */
 export async function claimKey(tx: Transaction, request: KeyedRequest): Promise<Buffer | null> {
-  const { integrationId, route, key, bodyHash } = request;
-  const name = `${integrationId} ${route} ${key}`;
-  const [lock] = await tx<{ free: boolean }[]>`
-    select pg_try_advisory_xact_lock(hashtextextended(${name}, 1)) as free`;
-  if (!lock?.free) throw new CoreError('in_flight', 'A request with this Idempotency-Key is still running.');
-  const [known] = await tx<{ bodyHash: Buffer; answer: Buffer }[]>`
-    select body_hash, answer from idempotent_request
-    where integration_id = ${integrationId} and route = ${route} and key = ${key}`;
-  if (!known) {
-    await tx`insert into idempotent_request ${tx({ integrationId, route, key, bodyHash })}`;
-    return null;
-  }
-  if (!known.bodyHash.equals(bodyHash)) {
-    throw new CoreError('idempotency_mismatch', 'This Idempotency-Key was used with another body.');
-  }
-  return known.answer;
+  const [claim = null] = await claimKeys(tx, [request]);
+  if (claim instanceof CoreError) throw claim;
+  return claim;
 }
 
-/** Keeps the sealed answer to a claimed request; it exists exactly when what the request did exists. */
-export async function keepAnswer(
+/** {@link claimKey} for several requests, in their order; one without a key claims nothing. */
+export async function claimKeys(
   tx: Transaction,
-  { integrationId, route, key }: KeyedRequest,
-  answer: Uint8Array,
+  requests: readonly (KeyedRequest | undefined)[],
+): Promise<(Buffer | CoreError | null)[]> {
+  const keyed = requests.filter((request) => request !== undefined);
+  if (keyed.length === 0) return requests.map(() => null);
+  const names = keyed.map(nameOf);
+  const parts = (['integrationId', 'route', 'key'] as const).map((part) => keyed.map((request) => request[part]));
+  const [integrationIds = [], routes = [], keys = []] = parts;
+  // Two statements: what the second one reads was written before the first one got the lock.
+  const [locks, answers] = await Promise.all([
+    tx<{ name: string; free: boolean }[]>`
+      select name, pg_try_advisory_xact_lock(hashtextextended(name, 1)) as free from unnest(${names}::text[]) name`,
+    tx<(KeyedRequest & { answer: Buffer })[]>`
+      select integration_id, route, key, body_hash, answer
+      from unnest(${integrationIds}::uuid[], ${routes}::text[], ${keys}::text[]) as asked(integration_id, route, key)
+      join idempotent_request using (integration_id, route, key)`,
+  ]);
+  const free = new Set(locks.filter((lock) => lock.free).map((lock) => lock.name));
+  const known = new Map(answers.map((answer) => [nameOf(answer), answer]));
+  return requests.map((request) => {
+    if (!request) return null;
+    const name = nameOf(request);
+    const answer = known.get(name);
+    if (answer) {
+      if (answer.bodyHash.equals(request.bodyHash)) return answer.answer;
+      return new CoreError('idempotency_mismatch', 'This Idempotency-Key was used with another body.');
+    }
+    // Of two with one key that are claimed together, the second comes while the first runs.
+    if (free.delete(name)) return null;
+    return new CoreError('in_flight', 'A request with this Idempotency-Key is still running.');
+  });
+}
+
+function nameOf({ integrationId, route, key }: Pick<KeyedRequest, 'integrationId' | 'route' | 'key'>): string {
+  return `${integrationId} ${route} ${key}`;
+}
+
+/** Keeps the sealed answers to claimed requests; each exists exactly when what its request did exists. */
+export async function keepAnswers(
+  tx: Transaction,
+  answers: readonly (KeyedRequest & { answer: Uint8Array })[],
 ): Promise<void> {
-  await tx`
-    update idempotent_request set answer = ${answer}
-    where integration_id = ${integrationId} and route = ${route} and key = ${key}`;
+  await insertRows(
+    tx,
+    'idempotent_request',
+    answers.map(({ integrationId, route, key, bodyHash, answer }) => ({ integrationId, route, key, bodyHash, answer })),
+  );
 }
 
 /** Forgets answers that are older than two days; a key is kept for at least one. */

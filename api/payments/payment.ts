@@ -2,14 +2,16 @@
 import { z } from '@hono/zod-openapi';
 import { MINIMUM_GAP_SECONDS } from '../../contracts/terms.ts';
 import type { Tokens } from '../core/auth.ts';
+import type { PaymentRequest } from '../core/creation.ts';
 import { openMember } from '../core/members.ts';
 import { formatUnits } from '../core/money.ts';
-import type { PaymentRecord, PaymentRequest } from '../core/payments.ts';
+import type { PaymentRecord } from '../core/payments.ts';
 import type { Integration } from '../core/platform.ts';
 import type { DealPolicy, DealRow } from '../core/schema.ts';
 import { hasScope } from '../core/scopes.ts';
 import { legStatus } from '../core/status.ts';
-import { decimalText, jsonNumber, type Services, wholeNumber } from '../http.ts';
+import type { Vault } from '../core/vault.ts';
+import { decimalText, jsonNumber, wholeNumber } from '../http.ts';
 import { address, label } from './resource.ts';
 
 // PostgreSQL keeps no NUL in text.
@@ -269,12 +271,11 @@ export async function accessTokenOf(
   });
 }
 
-/** Renders a payment, with its access token for who may read that. */
-export async function renderPayment(
-  { tokens, vault }: Pick<Services, 'tokens' | 'vault'>,
-  integration: Integration,
-  record: PaymentRecord,
-): Promise<z.input<typeof paymentResponse>> {
+/** A payment as it goes over HTTP. */
+export type PaymentBody = z.input<typeof paymentResponse>;
+
+/** Renders a payment; `accessToken` null for who may not read that. */
+export function renderPayment(vault: Vault, record: PaymentRecord, accessToken: string | null): PaymentBody {
   const { payment, deals, currency, network } = record;
   const member = record.member && openMember(vault, record.member);
   const decimal = (amountUnits: bigint) => jsonNumber(formatUnits(amountUnits, currency.decimals));
@@ -315,7 +316,7 @@ export async function renderPayment(
     retry: payment.retry,
     retry_count: payment.retryCount,
     client_ip: payment.clientIp,
-    access_token: await accessTokenOf(tokens, integration, record),
+    access_token: accessToken,
     status: payment.status,
     transaction_hash: payment.transactionHash,
     deal_id: first.deal_id,

@@ -2,21 +2,22 @@
 // What moves its money is in actions.ts.
 import { createRoute, z } from '@hono/zod-openapi';
 import { retrySend, rotateAccessToken } from '../core/actions.ts';
+import { paymentCreator } from '../core/creation.ts';
 import type { Actor } from '../core/log.ts';
 import { listLogs } from '../core/log.ts';
-import {
-  authorizePayment,
-  createPayment,
-  listPayments,
-  loadPayment,
-  type PaymentKey,
-  type PaymentRecord,
-} from '../core/payments.ts';
+import { authorizePayment, listPayments, loadPayment, type PaymentKey, type PaymentRecord } from '../core/payments.ts';
 import type { Integration } from '../core/platform.ts';
 import { createRouter, jsonBody, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
-import { keyHeader, keyRefusals, once, type Restore } from '../idempotency.ts';
+import { keyHeader, keyOf, keyRefusals, once, type Restore, replay } from '../idempotency.ts';
 import { actorOf } from './actions.ts';
-import { accessTokenOf, createRequest, paymentResponse, renderPayment, toPaymentRequest } from './payment.ts';
+import {
+  accessTokenOf,
+  createRequest,
+  type PaymentBody,
+  paymentResponse,
+  renderPayment,
+  toPaymentRequest,
+} from './payment.ts';
 import { idParams, json, paged } from './resource.ts';
 
 const security = [{ integration: [] }];
@@ -46,9 +47,11 @@ export function paymentRoutes(services: Services) {
   const { sql, vault } = services;
   const router = createRouter();
   const authenticated = requireIntegration(services);
-  const render = (integration: Integration, record: PaymentRecord) => renderPayment(services, integration, record);
+  const create = paymentCreator(sql, vault);
+  const render = async (integration: Integration, record: PaymentRecord) =>
+    renderPayment(vault, record, await accessTokenOf(services.tokens, integration, record));
   const restoreToken =
-    (integration: Integration): Restore<Awaited<ReturnType<typeof render>>> =>
+    (integration: Integration): Restore<PaymentBody> =>
     async (tx, body) => {
       const record = await loadPayment(tx, { nodeId: body.node_id, paymentId: body.id });
       return { ...body, access_token: await accessTokenOf(services.tokens, integration, record) };
@@ -71,18 +74,18 @@ export function paymentRoutes(services: Services) {
         ...problems('invalid_request', 'unauthenticated', 'not_found', 'conflict', 'payload_too_large', ...keyRefusals),
       },
     }),
-    (c) =>
-      once(
-        c,
-        services,
-        201,
-        async (tx) =>
-          render(
-            c.get('integration'),
-            await createPayment(tx, vault, c.get('integration'), toPaymentRequest(c.req.valid('json'))),
-          ),
-        restoreToken(c.get('integration')),
-      ),
+    async (c) => {
+      const integration = c.get('integration');
+      const keyed = await keyOf<PaymentBody>(c, services);
+      const created = await create({
+        integration,
+        request: toPaymentRequest(c.req.valid('json')),
+        keyed: keyed && { ...keyed, answerOf: (record) => keyed.seal(renderPayment(vault, record, null)) },
+      });
+      if ('record' in created) return c.json(await render(integration, created.record), 201);
+      if (!keyed) throw new Error('A request without a key was answered before.');
+      return replay(c, 201, await restoreToken(integration)(sql, keyed.open(created.answered)));
+    },
   );
 
   router.openapi(
