@@ -8,6 +8,7 @@ import { compress } from 'hono/compress';
 import { cors } from 'hono/cors';
 import { secureHeaders } from 'hono/secure-headers';
 import { completeDocument } from './document.ts';
+import { examine } from './health.ts';
 import {
   createRouter,
   limitBody,
@@ -18,6 +19,7 @@ import {
   requestId,
   type Services,
 } from './http.ts';
+import { logRequests } from './logging.ts';
 import { paymentsSurface, paymentsTags } from './payments/index.ts';
 import { documentScopes } from './scopes.ts';
 import { apiVersion, VERSION_HEADER, versions } from './versions.ts';
@@ -48,7 +50,9 @@ const referenceStart = `SwaggerUIBundle({ url: '/api/v1/openapi.json', dom_id: '
 export function createApp(services: Services) {
   const app = createRouter();
   // A widget lives on any marketplace's page, so its script and its data must be readable there; nothing else is.
-  app.use(requestId(), secureHeaders({ crossOriginResourcePolicy: 'cross-origin' }), limitBody());
+  app.use(requestId(), logRequests(services.log));
+  if (services.metrics) app.use(services.metrics.count());
+  app.use(secureHeaders({ crossOriginResourcePolicy: 'cross-origin' }), limitBody());
   const anyOrigin = cors({
     origin: '*',
     allowMethods: ['GET', 'POST'],
@@ -98,11 +102,9 @@ export function createApp(services: Services) {
 
   app.get('/healthz', (c) => c.json({ status: 'ok' }));
   app.get('/readyz', async (c) => {
-    const ready = await services.sql`select 1`.then(
-      () => true,
-      () => false,
-    );
-    return ready ? c.json({ status: 'ready' }) : c.json({ status: 'database unreachable' }, 503);
+    const problems = await examine(services.sql);
+    if (problems.some(({ fatal }) => fatal)) return c.json({ status: 'unready', problems }, 503);
+    return c.json({ status: problems.length > 0 ? 'degraded' : 'ready', problems });
   });
   return app;
 }

@@ -15,6 +15,7 @@ import { type Integration, integrationFinder } from './core/platform.ts';
 import { hasScope } from './core/scopes.ts';
 import type { Vault } from './core/vault.ts';
 import { callerOf, type RequestLimiter } from './limits.ts';
+import type { Metrics } from './metrics.ts';
 import { isSecured, scopeOfOperation } from './scopes.ts';
 
 /** What the API runs on. */
@@ -23,6 +24,8 @@ export type Services = {
   tokens: Tokens;
   vault: Vault;
   log: Logger;
+  /** Counts requests; left out: nobody does. */
+  metrics?: Metrics;
   publicUrl: string;
   /** How many requests callers may make; left out: as many as they like. */
   limiter?: RequestLimiter;

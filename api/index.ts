@@ -1,6 +1,5 @@
 // Starts one process of Dealkeep: `node api/index.ts api` or `node api/index.ts worker`. The only reader of the environment.
 import { serve } from '@hono/node-server';
-import { pino } from 'pino';
 import { isHex } from 'viem';
 import { addressList } from './address.ts';
 import { createApp } from './app.ts';
@@ -9,6 +8,8 @@ import { connect } from './core/db.ts';
 import { reseal } from './core/reseal.ts';
 import { Vault } from './core/vault.ts';
 import { RequestLimiter } from './limits.ts';
+import { openLog } from './logging.ts';
+import { Metrics } from './metrics.ts';
 import { startWorker } from './worker.ts';
 
 const USAGE = `Usage: node api/index.ts <api|worker|reseal>
@@ -27,6 +28,7 @@ Environment:
                    (default 60000 and 3000)
   PUBLIC_URL       how clients reach the api (default http://HOST:PORT)
   OPERATOR_KEYS    worker: private keys of the networks' operators, 0x…, comma-separated
+  METRICS_PORT     where /metrics is served for Prometheus, on HOST (default: nowhere)
   LOG_LEVEL        default info
 `;
 
@@ -59,8 +61,19 @@ function openVault(): Vault {
   return new Vault(required('DEALKEEP_SECRET'), listed('DEALKEEP_OLD_SECRETS'));
 }
 
+/** Serves the process's metrics where METRICS_PORT says; answers how to stop. */
+function serveMetrics(metrics: Metrics): () => void {
+  if (!process.env.METRICS_PORT) return () => {};
+  const server = metrics.serve({ hostname: process.env.HOST ?? '127.0.0.1', port: Number(process.env.METRICS_PORT) });
+  server.on('error', (err) => {
+    log.fatal({ err }, 'the metrics cannot be served');
+    process.exit(1);
+  });
+  return () => void server.close();
+}
+
 const role = process.argv[2];
-const log = pino({ level: process.env.LOG_LEVEL ?? 'info', base: { role } });
+const log = openLog({ role, level: process.env.LOG_LEVEL ?? 'info' });
 
 async function startApi(): Promise<() => Promise<void>> {
   const hostname = process.env.HOST ?? '127.0.0.1';
@@ -69,13 +82,15 @@ async function startApi(): Promise<() => Promise<void>> {
   const tokens = new Tokens(required('DEALKEEP_SECRET'), listed('DEALKEEP_OLD_SECRETS'));
   const vault = openVault();
   const sql = connect(required('DATABASE_URL'), { maxConnections: 16 });
+  const metrics = new Metrics(sql);
   const limits = {
     integration: wholeNumber('RATE_LIMIT_INTEGRATION', 60_000),
     address: wholeNumber('RATE_LIMIT_ADDRESS', 3_000),
   };
   const limiter = new RequestLimiter(sql, limits, log);
   const trustedProxies = addressList(listed('TRUSTED_PROXIES'));
-  const app = createApp({ sql, tokens, vault, log, publicUrl, limiter, trustedProxies });
+  const app = createApp({ sql, tokens, vault, log, metrics, publicUrl, limiter, trustedProxies });
+  const closeMetrics = serveMetrics(metrics);
   const server = serve({ fetch: app.fetch, hostname, port }, () => log.info({ publicUrl }, 'api listening'));
   server.on('error', (err) => {
     log.fatal({ err }, 'the api cannot listen');
@@ -83,6 +98,7 @@ async function startApi(): Promise<() => Promise<void>> {
   });
   return async () => {
     await new Promise((resolve) => server.close(resolve));
+    closeMetrics();
     await sql.end({ timeout: 5 });
   };
 }
@@ -92,8 +108,10 @@ async function startWorking(): Promise<() => Promise<void>> {
   const keys = operatorKeys();
   const sql = connect(databaseUrl);
   const worker = await startWorker({ sql, databaseUrl, operatorKeys: keys, log });
+  const closeMetrics = serveMetrics(new Metrics(sql));
   log.info('worker started');
   return async () => {
+    closeMetrics();
     await worker.stop();
     await sql.end({ timeout: 5 });
   };

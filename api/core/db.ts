@@ -113,16 +113,30 @@ export async function migrate(databaseUrl: string): Promise<string[]> {
   }
 }
 
+const migrationsFolder = new URL('./migrations/', import.meta.url);
+
+async function migrationNames(): Promise<string[]> {
+  return (await readdir(migrationsFolder)).filter((name) => name.endsWith('.sql')).sort();
+}
+
+/** The migrations that the database lacks, oldest first. */
+export async function pendingMigrations(sql: Sql): Promise<string[]> {
+  const names = await migrationNames();
+  const [table] = await sql`select 1 where to_regclass('migration') is not null`;
+  const rows = table ? await sql<{ name: string }[]>`select name from migration` : [];
+  const done = new Set(rows.map((row) => row.name));
+  return names.filter((name) => !done.has(name));
+}
+
 async function applyMigrations(sql: Sql): Promise<string[]> {
-  const folder = new URL('./migrations/', import.meta.url);
-  const names = (await readdir(folder)).filter((name) => name.endsWith('.sql')).sort();
+  const names = await migrationNames();
   return await transact(sql, async (tx) => {
     await tx`select pg_advisory_xact_lock(${MIGRATION_LOCK})`;
     await tx`create table if not exists migration (name text primary key, applied_at timestamptz not null default now())`;
     const done = new Set((await tx<{ name: string }[]>`select name from migration`).map((row) => row.name));
     const applied: string[] = [];
     for (const name of names.filter((candidate) => !done.has(candidate))) {
-      await tx.unsafe(await readFile(new URL(name, folder), 'utf8'));
+      await tx.unsafe(await readFile(new URL(name, migrationsFolder), 'utf8'));
       await tx`insert into migration ${tx({ name })}`;
       applied.push(name);
     }

@@ -1,0 +1,99 @@
+// Owns the numbers that a process shows to Prometheus, on a port of their own that no client of the API reaches: its requests,
+// counted as they are answered, and core's vitals, read when somebody asks.
+import { createServer, type Server } from 'node:http';
+import type { MiddlewareHandler } from 'hono';
+import { routePath } from 'hono/route';
+import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Sql } from './core/db.ts';
+import { readEscrow, readMirrors, readQueue } from './core/vitals.ts';
+
+// From a warm read (2 ms) to a request that waits for a chain (RPC_TIMEOUT_MS in core).
+const SECONDS = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+
+/** The metrics of one process. */
+export class Metrics {
+  readonly #sql: Sql;
+  readonly #registry = new Registry();
+  readonly #requests = new Histogram({
+    name: 'dealkeep_request_seconds',
+    help: 'Requests answered, by route and status',
+    labelNames: ['method', 'route', 'status'],
+    buckets: SECONDS,
+    registers: [this.#registry],
+  });
+  readonly #queueDue = this.#gauge('queue_due', 'Jobs that could run now', ['work']);
+  readonly #queueOldest = this.#gauge('queue_oldest_seconds', 'Age of the oldest such job', ['work']);
+  readonly #queueExhausted = this.#gauge('queue_exhausted', 'Jobs whose attempts are used up', ['work']);
+  readonly #mirrorAge = this.#gauge('mirror_age_seconds', 'Age of the last mirrored block', ['network']);
+  readonly #mirrorReady = this.#gauge('mirror_ready', '0 while the indexer rebuilds or is not there', ['network']);
+  readonly #held = this.#gauge('escrow_held', 'What open deals hold, in major units', ['network', 'currency', 'token']);
+  readonly #credits = this.#gauge('escrow_credits', 'What waits to be withdrawn, in major units', [
+    'network',
+    'currency',
+    'token',
+  ]);
+
+  constructor(sql: Sql) {
+    this.#sql = sql;
+    collectDefaultMetrics({ register: this.#registry });
+  }
+
+  #gauge<Label extends string>(name: string, help: string, labelNames: Label[]): Gauge<Label> {
+    return new Gauge({ name: `dealkeep_${name}`, help, labelNames, registers: [this.#registry] });
+  }
+
+  /** Counts and times every request under its route's pattern, so that no id becomes a label. */
+  count(): MiddlewareHandler {
+    return async (c, next) => {
+      const end = this.#requests.startTimer();
+      await next();
+      end({ method: c.req.method, route: routePath(c, -1), status: c.res.status });
+    };
+  }
+
+  /** Everything as Prometheus reads it. @throws what the database throws */
+  async expose(): Promise<string> {
+    const [queue, mirrors, escrow] = await Promise.all([
+      readQueue(this.#sql),
+      readMirrors(this.#sql),
+      readEscrow(this.#sql),
+    ]);
+    // What is gone must not stay behind as its last number.
+    for (const gauge of [this.#queueDue, this.#queueOldest, this.#queueExhausted]) gauge.reset();
+    for (const { work, due, oldestSeconds, exhausted } of queue) {
+      this.#queueDue.set({ work }, due);
+      this.#queueOldest.set({ work }, oldestSeconds);
+      this.#queueExhausted.set({ work }, exhausted);
+    }
+    for (const gauge of [this.#mirrorAge, this.#mirrorReady]) gauge.reset();
+    for (const { network, ageSeconds, ready } of mirrors) {
+      this.#mirrorAge.set({ network }, ageSeconds ?? Number.NaN);
+      this.#mirrorReady.set({ network }, Number(ready));
+    }
+    for (const { network, currency, token, decimals, heldUnits, creditUnits } of escrow) {
+      this.#held.set({ network, currency, token }, majorUnits(heldUnits, decimals));
+      this.#credits.set({ network, currency, token }, majorUnits(creditUnits, decimals));
+    }
+    return await this.#registry.metrics();
+  }
+
+  /** Serves `/metrics` until the server is closed. */
+  serve({ hostname, port }: { hostname: string; port: number }): Server {
+    const server = createServer((request, response) => {
+      if (request.url !== '/metrics') {
+        response.writeHead(404).end();
+        return;
+      }
+      this.expose().then(
+        (text) => response.writeHead(200, { 'Content-Type': this.#registry.contentType }).end(text),
+        () => response.writeHead(503).end('The database cannot be read.\n'),
+      );
+    });
+    return server.listen(port, hostname);
+  }
+}
+
+// A picture for people and alerts; no amount that moves money passes through it.
+function majorUnits(amountUnits: bigint, decimals: number): number {
+  return Number(amountUnits) / 10 ** decimals;
+}

@@ -1,0 +1,106 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { Logger, runMigrations } from 'graphile-worker';
+import { v7 as uuidv7 } from 'uuid';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { connect, migrate, pendingMigrations, type Sql } from '../../api/core/db.ts';
+import { loadPayment } from '../../api/core/payments.ts';
+import { createDatabase } from '../../scripts/dev/postgres.ts';
+
+const migrations = new URL('../../api/core/migrations/', import.meta.url);
+const EARLIER = '005_idempotency.sql';
+
+let databaseUrl: string;
+let sql: Sql;
+beforeAll(async () => {
+  databaseUrl = await createDatabase(inject('stack').databaseUrl, `migrations_${uuidv7().replaceAll('-', '')}`);
+  sql = connect(databaseUrl, { maxConnections: 4 });
+  await runMigrations({ connectionString: databaseUrl, logger: new Logger(() => () => {}) });
+  await sql`create table migration (name text primary key, applied_at timestamptz not null default now())`;
+  for (const name of (await readdir(migrations)).sort()) {
+    if (name > EARLIER) break;
+    await sql.unsafe(await readFile(new URL(name, migrations), 'utf8'));
+    await sql`insert into migration ${sql({ name })}`;
+  }
+  await sql.unsafe(await readFile(new URL('rows-of-schema-005.sql', import.meta.url), 'utf8'));
+});
+afterAll(() => sql.end());
+
+/** What must be the same before and after, whatever columns came or went. */
+async function holdings() {
+  const [counts] = await sql`
+    select (select count(*) from payment_log where event_type <> 'test')::int as logs, (select count(*) from operation)::int as operations,
+      (select count(*) from chain_transaction)::int as transactions, (select count(*) from deal)::int as deals`;
+  const payments = await sql`
+    select external_id, status, paid_price_units, metadata from payment where external_id not like 'live-%' order by 1`;
+  const balances = await sql`
+    select a.type, a.owner, sum(p.amount_units) as units from ledger_account a
+    join ledger_posting p on p.node_id = a.node_id and p.account_id = a.id group by 1, 2 order by 1, 2`;
+  return { counts, payments, balances };
+}
+
+/** Creates payments as the code of the earlier schema does, one after the other, until stopped; answers their external ids. */
+function keepCreating(): { stop(): Promise<string[]> } {
+  const created: string[] = [];
+  let stopped = false;
+  const [template] = [sql`select * from payment where external_id = 'with-member'`];
+  const creating = (async () => {
+    const [row] = await template;
+    while (!stopped) {
+      const externalId = `live-${created.length}`;
+      await sql.begin(async (tx) => {
+        const id = uuidv7();
+        await tx`
+          insert into payment (node_id, id, external_id, network_id, currency_id, price_units, paid_price_units, payment_method,
+            payment_group, payment_address, expires_at, retry, retry_count, status)
+          values (${row?.nodeId}, ${id}, ${externalId}, ${row?.networkId}, ${row?.currencyId}, 1, 1, 'web3', 'product', '0x00',
+            now(), false, 0, 'pending')`;
+        await tx`
+          insert into payment_log (node_id, payment_id, id, event_type, message, actor_type)
+          values (${row?.nodeId}, ${id}, ${uuidv7()}, 'test', 'Payment created.', 'system')`;
+      });
+      created.push(externalId);
+    }
+    return created;
+  })();
+  return {
+    stop() {
+      stopped = true;
+      return creating;
+    },
+  };
+}
+
+describe('migrations', () => {
+  test('run forward on a database that an earlier version filled and still writes to, and nothing is lost', async () => {
+    const before = await holdings();
+    expect(before.payments).toHaveLength(5);
+    expect((await pendingMigrations(sql)).length).toBeGreaterThan(0);
+
+    const writer = keepCreating();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await migrate(databaseUrl);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const created = await writer.stop();
+
+    expect(await pendingMigrations(sql)).toEqual([]);
+    expect(await holdings()).toEqual(before);
+    const live = await sql<{ externalId: string }[]>`select external_id from payment where external_id like 'live-%'`;
+    expect(live.map((row) => row.externalId).sort()).toEqual(created.sort());
+  });
+
+  test('leave every payment readable by the code of today', async () => {
+    const rows = await sql<
+      { nodeId: string; id: string }[]
+    >`select node_id, id from payment where external_id not like 'live-%'`;
+    for (const { nodeId, id } of rows) {
+      const { payment, deals, network } = await loadPayment(sql, { nodeId, paymentId: id });
+      expect(deals.length).toBeGreaterThan(0);
+      expect(network.rpcUrls).toEqual(['http://127.0.0.1:4701']);
+      expect(payment.metadata).toBe(payment.externalId === 'with-member' ? '{"x":1}' : payment.metadata);
+    }
+  });
+
+  test('run again change nothing', async () => {
+    expect(await migrate(databaseUrl)).toEqual([]);
+  });
+});
