@@ -211,6 +211,16 @@ export const escrowAbi = [
     "type": "error"
   },
   {
+    "inputs": [
+      {
+        "name": "init",
+        "type": "address"
+      }
+    ],
+    "name": "InitRanBefore",
+    "type": "error"
+  },
+  {
     "inputs": [],
     "name": "NoArbiter",
     "type": "error"

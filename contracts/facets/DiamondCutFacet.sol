@@ -28,6 +28,9 @@ contract DiamondCutFacet is IDiamondCut {
 
     function initialize(address init, bytes calldata callData) private {
         if (init.code.length == 0) revert FacetWithoutCode(init);
+        DiamondStorage.Layout storage self = DiamondStorage.store();
+        if (self.initialized[init]) revert InitRanBefore(init);
+        self.initialized[init] = true;
         (bool ok, bytes memory reason) = init.delegatecall(callData);
         if (ok) return;
         if (reason.length == 0) revert InitFailed(init);

@@ -37,12 +37,15 @@ interface IDiamondCut {
     error SameFacet(bytes4 selector, address facet);
     /// @notice The function is part of the diamond itself and can't be replaced or removed.
     error FunctionImmutable(bytes4 selector);
+    /// @notice The initialisation ran in an earlier cut.
+    error InitRanBefore(address init);
     /// @notice The initialisation reverted without a reason.
     error InitFailed(address init);
 
     /// @notice Adds, replaces or removes functions, then delegates `callData` to `init` unless it is zero.
     /// @dev Owner only. Reverts if: a cut is empty; a facet or `init` has no code; an added selector is taken; a
-    /// replaced or removed one is unknown or part of the diamond itself; `init` reverts. Emits `DiamondCut`.
+    /// replaced or removed one is unknown or part of the diamond itself; `init` ran before or reverts.
+    /// Emits `DiamondCut`.
     function diamondCut(FacetCut[] calldata cuts, address init, bytes calldata callData) external;
 
     /// @notice Removes `diamondCut` and itself for good: from then on the code of this diamond never changes.

@@ -18,6 +18,8 @@ library DiamondStorage {
         address owner;
         address pendingOwner;
         address guardian;
+        /// Initialisations that a cut ran: each runs once.
+        mapping(address init => bool) initialized;
     }
 
     /// keccak256(abi.encode(uint256(keccak256("dealkeep.diamond")) - 1)) & ~bytes32(uint256(0xff))

@@ -462,6 +462,8 @@ export const mutations: Mutation[] = [
       '        FacetCut[]',
       'Diamond',
     ],
+    ['an initialisation runs once', 'if (self.initialized[init]) revert InitRanBefore(init);', '', 'Diamond'],
+    ['an initialisation is remembered', 'self.initialized[init] = true;', '', 'Diamond'],
     ['an initialisation has code', 'if (init.code.length == 0) revert FacetWithoutCode(init);', '', 'Diamond'],
     [
       'finalize removes the cut',

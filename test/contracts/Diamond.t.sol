@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {TimelockController} from "@openzeppelin/contracts/governance/TimelockController.sol";
+import {IDelegates} from "../../contracts/interfaces/IDelegates.sol";
 import {
     FacetCut,
     FacetCutAction,
@@ -39,11 +40,11 @@ contract Extra {
 // the diamond
 // ├── loupe: every function once, those of the diamond under its own address
 // ├── cut: add, replace, remove; each wrong one reverts; functions of the diamond itself can't be cut
-// ├── cut: runs the initialisation, bubbles its reason, owner only
+// ├── cut: runs the initialisation, bubbles its reason, owner only; an initialisation runs once
 // ├── finalize: no cut ever again
 // ├── ownership: two steps, and a timelock as owner waits its delay
 // ├── unknown selectors and ether: it should revert
-// └── facets called directly: owner-only functions refuse
+// └── facets called directly: whatever needs an owner or a guardian refuses, the rest concerns nobody
 contract DiamondTest is EscrowTest {
     IDiamondLoupe private loupe;
     IDiamondCut private cutter;
@@ -173,6 +174,26 @@ contract DiamondTest is EscrowTest {
         cutter.diamondCut(cuts, address(facet), abi.encodeCall(Extra.extra, ()));
     }
 
+    function test_RevertWhen_AnInitialisationRanBefore() public {
+        FacetCut[] memory none = new FacetCut[](0);
+        bytes memory init = abi.encodeCall(Extra.extra, ());
+        vm.prank(owner);
+        cutter.diamondCut(none, address(facet), init);
+        bytes memory reason = abi.encodeWithSelector(IDiamondCut.InitRanBefore.selector, address(facet));
+        vm.expectRevert(reason);
+        vm.prank(owner);
+        cutter.diamondCut(none, address(facet), init);
+        vm.expectRevert(reason);
+        vm.prank(owner);
+        cutter.diamondCut(none, address(facet), abi.encodeCall(Extra.extraToo, ()));
+        Extra other = new Extra();
+        vm.expectRevert(Extra.Broken.selector);
+        vm.prank(owner);
+        cutter.diamondCut(none, address(other), abi.encodeCall(Extra.breakIt, ()));
+        vm.prank(owner);
+        cutter.diamondCut(none, address(other), init); // one that reverted has not run
+    }
+
     function test_Finalize_EndsCutsForGood() public {
         expectEvent();
         emit IDiamondCut.Finalized();
@@ -238,18 +259,34 @@ contract DiamondTest is EscrowTest {
 
     function test_FacetsCalledDirectly_DoNothing() public {
         FacetCut[] memory cuts = single(FacetCutAction.Add, address(facet), Extra.extra.selector);
-        address cutFacet = loupe.facetAddress(IDiamondCut.diamondCut.selector);
-        vm.expectRevert(abi.encodeWithSelector(IOwnership.NotOwner.selector, owner, address(0)));
-        vm.prank(owner);
-        IDiamondCut(cutFacet).diamondCut(cuts, address(0), "");
-        address policyFacet = loupe.facetAddress(ITokenPolicy.setGuardian.selector);
-        vm.expectRevert(abi.encodeWithSelector(IOwnership.NotOwner.selector, owner, address(0)));
-        vm.prank(owner);
-        ITokenPolicy(policyFacet).setGuardian(owner);
-        address ownershipFacet = loupe.facetAddress(IOwnership.transferOwnership.selector);
-        vm.expectRevert(abi.encodeWithSelector(IOwnership.NotOwner.selector, owner, address(0)));
-        vm.prank(owner);
-        IOwnership(ownershipFacet).transferOwnership(owner);
+        address[] memory tokens = new address[](1);
+        tokens[0] = address(usdc);
+        bytes[9] memory calls = [
+            abi.encodeCall(IDiamondCut.diamondCut, (cuts, address(0), "")),
+            abi.encodeCall(IDiamondCut.finalize, ()),
+            abi.encodeCall(ITokenPolicy.setGuardian, (owner)),
+            abi.encodeCall(ITokenPolicy.allowTokens, (tokens)),
+            abi.encodeCall(ITokenPolicy.disallowTokens, (tokens)),
+            abi.encodeCall(ITokenPolicy.pauseDeposits, (tokens)),
+            abi.encodeCall(ITokenPolicy.resumeDeposits, (tokens)),
+            abi.encodeCall(IOwnership.transferOwnership, (owner)),
+            abi.encodeCall(IOwnership.acceptOwnership, ())
+        ];
+        address[2] memory callers = [owner, guardian];
+        for (uint256 i; i < calls.length; i++) {
+            address served = loupe.facetAddress(bytes4(calls[i]));
+            for (uint256 j; j < 2; j++) {
+                vm.prank(callers[j]);
+                (bool ok, ) = served.call(calls[i]);
+                vm.assertTrue(!ok, "a facet has no owner and no guardian");
+            }
+        }
+        // Whoever names a delegate there names it nowhere.
+        vm.prank(operator);
+        IDelegates(loupe.facetAddress(IDelegates.setDelegate.selector)).setDelegate(stranger, true);
+        vm.assertTrue(!IDelegates(diamond).isDelegate(operator, stranger), "the diamond's delegates");
+        IDiamondLoupe lonely = IDiamondLoupe(loupe.facetAddress(IDiamondLoupe.facets.selector));
+        vm.assertEq(lonely.facets().length, 0, "a facet serves nothing");
     }
 
     function test_StorageNamespacesAreTheErc7201Ones() public view {
