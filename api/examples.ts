@@ -80,6 +80,7 @@ const byName: readonly (readonly [RegExp, string | number])[] = [
   [/^holder$/, 'Ada Byron'],
   [/^routing_number$/, '021000021'],
   [/^account_number$/, '000123456789'],
+  [/url$/, 'https://shop.example.com/hooks'],
   [/^metadata$/, '{"basket":"b-77"}'],
   [/^client_ip$/, '203.0.113.7'],
   [/^allowed_ips$/, '203.0.113.0/24'],

@@ -107,7 +107,7 @@ async function startWorking(): Promise<() => Promise<void>> {
   const databaseUrl = required('DATABASE_URL');
   const keys = operatorKeys();
   const sql = connect(databaseUrl);
-  const worker = await startWorker({ sql, databaseUrl, operatorKeys: keys, log });
+  const worker = await startWorker({ sql, vault: openVault(), databaseUrl, operatorKeys: keys, log });
   const closeMetrics = serveMetrics(new Metrics(sql));
   log.info('worker started');
   return async () => {

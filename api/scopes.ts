@@ -68,6 +68,23 @@ const operationScopes: Readonly<Record<string, Scope>> = {
   'POST /api/v1/integrations/{id}/rotate-secret': 'integrations:rotate',
   'POST /api/v1/integrations/{id}/disable': 'integrations:disable',
   'POST /api/v1/integrations/{id}/enable': 'integrations:disable',
+  'POST /api/v1/webhook-endpoints': 'webhooks:create',
+  'GET /api/v1/webhook-endpoints': 'webhooks:read',
+  'GET /api/v1/webhook-endpoints/{id}': 'webhooks:read',
+  'PATCH /api/v1/webhook-endpoints/{id}': 'webhooks:update',
+  'POST /api/v1/webhook-endpoints/{id}/rotate-secret': 'webhooks:rotate',
+  'POST /api/v1/webhook-endpoints/{id}/archive': 'webhooks:archive',
+  'POST /api/v1/webhook-endpoints/{id}/restore': 'webhooks:archive',
+  'POST /api/v1/webhook-endpoints/{id}/disable': 'webhooks:update',
+  'POST /api/v1/webhook-endpoints/{id}/enable': 'webhooks:update',
+  'POST /api/v1/webhook-endpoints/{id}/test': 'webhooks:send',
+  'POST /api/v1/webhook-endpoints/{id}/replay': 'webhooks:send',
+  'GET /api/v1/webhook-deliveries': 'webhooks:read',
+  'GET /api/v1/webhook-deliveries/{id}': 'webhooks:read',
+  'POST /api/v1/webhook-deliveries/{id}/resend': 'webhooks:send',
+  'GET /api/v1/nodes/{id}/notification-keys': 'webhooks:read',
+  'POST /api/v1/nodes/{id}/notification-keys/rotate': 'webhooks:rotate',
+  'GET /api/v1/events': 'events:read',
 };
 
 /** Whether an integration's token opens what the request in `c` asks for; false too when there is nothing of the kind. */

@@ -1,16 +1,19 @@
-// The worker: claims queued work and settles what the mirror says, pass after pass. Any number of them may run.
+// The worker: claims queued work, settles what the mirror says and sends webhooks, pass after pass. Any number of them may run.
 
 import type { Logger } from 'pino';
 import type { Hex } from 'viem';
 import { Chain } from './core/chain.ts';
+import { systemClock } from './core/clock.ts';
 import { consumeCreation, consumeOperation } from './core/consumer.ts';
 import type { Sql } from './core/db.ts';
+import { startDispatcher } from './core/dispatch.ts';
 import { listNetworks } from './core/platform.ts';
 import { startQueue } from './core/queue.ts';
 import { forgetOldAnswers } from './core/replay.ts';
 import type { NetworkRow } from './core/schema.ts';
 import { settleNetwork } from './core/settle.ts';
 import { Submitter } from './core/submitter.ts';
+import type { Vault } from './core/vault.ts';
 
 // The mirror lags its chain by about this long anyway (toolchain.md, "Ponder").
 const SETTLE_INTERVAL_MS = 250;
@@ -21,11 +24,12 @@ const CONCURRENCY = 8;
 /** Starts a worker; `stop` lets work that is running finish. */
 export async function startWorker(services: {
   sql: Sql;
+  vault: Vault;
   databaseUrl: string;
   operatorKeys: readonly Hex[];
   log: Logger;
 }): Promise<{ stop(): Promise<void> }> {
-  const { sql, databaseUrl, operatorKeys, log } = services;
+  const { sql, vault, databaseUrl, operatorKeys, log } = services;
   const chain = new Chain();
   const submitter = new Submitter(sql, chain, operatorKeys);
   const queue = await startQueue(
@@ -38,6 +42,11 @@ export async function startWorker(services: {
     { concurrency: CONCURRENCY, onError: (work, err) => log.warn({ work, err }, 'an attempt failed') },
   );
   const settling = settleForever(sql, chain, log);
+  const dispatching = startDispatcher(sql, vault, {
+    clock: systemClock,
+    onError: (err) => log.warn({ err }, 'webhooks cannot be sent; every pass tries again'),
+    onAlert: ({ what, ...endpoint }) => log.warn(endpoint, `webhook endpoint: ${what}`),
+  });
   const forgetting = setInterval(() => {
     forgetOldAnswers(sql).catch((err) => log.warn({ err }, 'old answers cannot be forgotten'));
   }, FORGET_INTERVAL_MS);
@@ -45,6 +54,7 @@ export async function startWorker(services: {
     async stop() {
       clearInterval(forgetting);
       await settling.stop();
+      await dispatching.stop();
       await queue.stop();
     },
   };

@@ -5,7 +5,7 @@ import { enqueueCreation } from './creation.ts';
 import { type Sql, type Transaction, transact } from './db.ts';
 import { findDeals, termsOf } from './deals.ts';
 import { CoreError, FieldFaults } from './errors.ts';
-import { type Actor, writeLog } from './log.ts';
+import { type Actor, type LogEntry, writeLog } from './log.ts';
 import { AmountError, parseUnits } from './money.ts';
 import { inFlight, latestOperation, type OperationTarget, recordOperation, requestOperation } from './operations.ts';
 import { loadPayment, type PaymentKey, type PaymentRecord } from './payments.ts';
@@ -25,11 +25,15 @@ export async function lockPayment(tx: Transaction, { nodeId, paymentId }: Paymen
   return { payment, deals: await findDeals(tx, { nodeId, paymentId }, { lock: true }) };
 }
 
-/** Derives the payment's status anew from its legs; writes and logs it when it changed. */
+/**
+ * Derives the payment's status anew from its legs; writes and logs it when it changed. `takenBack`: what the old status rested
+ * on is on the chain no more; then the event says that the old status is reverted, and the new one is announced only if that
+ * very fact has not been announced before.
+ */
 export async function restate(
   tx: Transaction,
   key: PaymentKey,
-  entry: { message: string; actor: Actor; chainFact?: Parameters<typeof writeLog>[2]['chainFact'] },
+  { takenBack = false, ...entry }: Omit<LogEntry, 'eventType' | 'status' | 'reverts'> & { takenBack?: boolean },
 ): Promise<PaymentStatus> {
   const { payment, deals } = await lockPayment(tx, key);
   const status = paymentStatus(deals.map(legStatus));
@@ -37,8 +41,23 @@ export async function restate(
   await tx`
     update payment set status = ${status}, updated_at = now()
     where node_id = ${key.nodeId} and id = ${key.paymentId}`;
-  await writeLog(tx, key, { eventType: `payment.${status}`, ...entry });
+  const eventType = `payment.${status}`;
+  if (takenBack) {
+    const reverted = `payment.${payment.status}`;
+    const reverts = (await findAnnouncement(tx, key, reverted))?.id;
+    await writeLog(tx, key, { ...entry, eventType: `${reverted}.reverted`, status, reverts });
+    const announced = await findAnnouncement(tx, key, eventType);
+    if (announced && announced.transactionHash === (entry.chainFact?.transactionHash ?? null)) return status;
+  }
+  await writeLog(tx, key, { ...entry, eventType, status });
   return status;
+}
+
+async function findAnnouncement(tx: Transaction, { nodeId, paymentId }: PaymentKey, eventType: string) {
+  const [row] = await tx<{ id: string; transactionHash: string | null }[]>`
+    select id, chain_fact ->> 'transactionHash' as transaction_hash from payment_log
+    where node_id = ${nodeId} and payment_id = ${paymentId} and event_type = ${eventType} order by seq desc limit 1`;
+  return row;
 }
 
 /** Which leg is meant, by its place in the request (0, 1, …); left out: all of them. */

@@ -287,6 +287,7 @@ async function draftPayment(
       cancelledAt: null,
       chainStatus: 'none',
       factBlock: null,
+      factTransaction: null,
       dealId: null,
       payer: null,
       releasedUnits: 0n,
@@ -449,6 +450,7 @@ async function write(
         entry: {
           eventType: 'payment.created',
           message: 'Payment created.',
+          status: 'pending',
           actor: { type: 'integration', id: creation.integration.id },
         },
       })),

@@ -1,15 +1,26 @@
 // Owns the log of a payment: one row a change, written in the transaction that makes the change.
 import { v7 as uuidv7 } from 'uuid';
 import { insertRows, type Sql, type Transaction } from './db.ts';
-import type { ActorType, ChainFact, LogRow } from './schema.ts';
+import type { ActorType, ChainFact, Finality, LogRow, PaymentStatus } from './schema.ts';
 
 /** Who did something: `actorId` is the integration's id where one did. */
 export type Actor = { type: ActorType; id?: string };
 
 /** What happened to a payment. */
-export type LogEntry = { eventType: string; message: string; actor: Actor; chainFact?: ChainFact | undefined };
+export type LogEntry = {
+  eventType: string;
+  message: string;
+  actor: Actor;
+  chainFact?: ChainFact | undefined;
+  /** The payment's status after it; left out where it is no change of status. */
+  status?: PaymentStatus | undefined;
+  /** Left out: final. */
+  finality?: Finality | undefined;
+  /** The id of the row that this one takes back. */
+  reverts?: string | undefined;
+};
 
-/** Adds one row to a payment's log. */
+/** Adds one row to a payment's log; it is an event from then on (events.ts). */
 export async function writeLog(
   tx: Transaction,
   { nodeId, paymentId }: { nodeId: string; paymentId: string },
@@ -23,15 +34,18 @@ export async function writeLogs(
   tx: Transaction,
   logs: readonly { nodeId: string; paymentId: string; entry: LogEntry }[],
 ): Promise<void> {
-  const rows = logs.map(({ nodeId, paymentId, entry: { eventType, message, actor, chainFact } }) => ({
+  const rows = logs.map(({ nodeId, paymentId, entry: { actor, ...entry } }) => ({
     nodeId,
     paymentId,
     id: uuidv7(),
-    eventType,
-    message,
+    eventType: entry.eventType,
+    message: entry.message,
     actorType: actor.type,
     actorId: actor.id ?? null,
-    chainFact: chainFact ?? null,
+    chainFact: entry.chainFact ?? null,
+    status: entry.status ?? null,
+    finality: entry.finality ?? 'final',
+    reverts: entry.reverts ?? null,
   }));
   await insertRows(tx, 'payment_log', rows);
 }

@@ -123,6 +123,33 @@ function mirrorPosition(sql: Sql | Transaction, network: NetworkRow) {
       and (select value ->> 'is_ready' from chain._ponder_meta where key = 'app') = '1'`;
 }
 
+/** The newest block that the indexer no longer takes back, as far as it has noted; its depth is the chain's own (Ponder). */
+export async function finalizedBlock(sql: Sql | Transaction, network: NetworkRow): Promise<bigint> {
+  const [row] = await sql<{ block: bigint }[]>`
+    select substring(finalized_checkpoint from 27 for 16)::numeric as block
+    from chain._ponder_checkpoint where chain_id = ${network.eip155Id}`;
+  return row?.block ?? 0n;
+}
+
+/** Whether the mirror has something that this transaction did to the deal or offer, in a block up to `upTo` or in any. */
+export async function isMirrored(
+  sql: Sql | Transaction,
+  network: NetworkRow,
+  { dealId, transactionHash, upTo }: { dealId: Hex; transactionHash: Hex; upTo: bigint | null },
+): Promise<boolean> {
+  const { eip155Id, diamondAddress } = network;
+  const [row] = await sql`
+    select 1 from chain.deal_event
+    where chain_id = ${eip155Id} and diamond = ${diamondAddress} and deal_id = ${dealId}
+      and transaction_hash = ${transactionHash} ${upTo === null ? sql`` : sql`and block_number <= ${upTo}`}
+    union all
+    select 1 from chain.closed_deal
+    where chain_id = ${eip155Id} and diamond = ${diamondAddress} and id = ${dealId}
+      and transaction = ${transactionHash} ${upTo === null ? sql`` : sql`and block <= ${upTo}`}
+    limit 1`;
+  return row !== undefined;
+}
+
 /** A deal's confirmed events in the chain's order, as the ledger takes them. */
 export async function readEvents(
   sql: Sql | Transaction,

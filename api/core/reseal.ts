@@ -4,6 +4,7 @@ import { type Sql, transact } from './db.ts';
 import { instrumentPlace } from './instruments.ts';
 import { partyPlace } from './personal.ts';
 import { type Place, PREFIX_BYTES, type Vault } from './vault.ts';
+import { keyPlace } from './webhookKeys.ts';
 
 type RowKey = { nodeId: string; partyId: string; id: string };
 
@@ -13,23 +14,24 @@ const NO_ID = '00000000-0000-0000-0000-000000000000';
 type Extent = { batchSize?: number; nodeId?: string | undefined };
 
 /**
- * Seals every party and payout instrument, of one node or of all, that is not under the vault's current key again,
+ * Seals every party, payout instrument and webhook key, of one node or of all, that is not under the vault's current key again,
  * `batchSize` rows a transaction. Can be stopped and run again at any time; answers how many values it sealed.
  * @throws Error when a value is under a secret that the vault was not given; what came before it is done.
  */
 export async function reseal(sql: Sql, vault: Vault, extent: Extent = {}): Promise<number> {
   const parties = await resealTable(sql, vault, 'party', partyPlace, extent);
-  return parties + (await resealTable(sql, vault, 'payout_instrument', instrumentPlace, extent));
+  const instruments = await resealTable(sql, vault, 'payout_instrument', instrumentPlace, extent);
+  return parties + instruments + (await resealTable(sql, vault, 'webhook_key', keyPlace, extent));
 }
 
 async function resealTable(
   sql: Sql,
   vault: Vault,
-  table: 'party' | 'payout_instrument',
+  table: 'party' | 'payout_instrument' | 'webhook_key',
   placeOf: (row: RowKey) => Place,
   { batchSize = BATCH, nodeId }: Extent,
 ): Promise<number> {
-  const partyId = table === 'party' ? sql`id` : sql`party_id`;
+  const partyId = table === 'payout_instrument' ? sql`party_id` : sql`id`;
   const isStale = sql`
     sealed is not null and substring(sealed from 1 for ${PREFIX_BYTES}) <> ${vault.prefix}
     ${nodeId ? sql`and node_id = ${nodeId}` : sql``}`;

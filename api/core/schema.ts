@@ -83,6 +83,7 @@ export type DealRow = {
   cancelledAt: Date | null;
   chainStatus: ChainStatus;
   factBlock: bigint | null;
+  factTransaction: Hex | null;
   dealId: Hex | null;
   payer: Address | null;
   releasedUnits: bigint;
@@ -216,6 +217,12 @@ export type ChainFact = {
   logIndex: number;
   confirmations: string;
 };
+
+/**
+ * How sure a change is. unsafe: it rests on a chain event with fewer confirmations than the network asks for. safe: with as
+ * many. final: on one that the indexer no longer takes back, or on none at all.
+ */
+export type Finality = 'unsafe' | 'safe' | 'final';
 
 export type ActorType = 'system' | 'integration' | 'chain' | 'operator' | 'payer';
 

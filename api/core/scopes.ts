@@ -39,6 +39,13 @@ export const scopes = {
   'integrations:update': 'Change integrations, within the own scopes',
   'integrations:rotate': 'Give integrations a new secret, within the own scopes',
   'integrations:disable': 'Disable and enable integrations, within the own scopes',
+  'webhooks:create': 'Add webhook endpoints',
+  'webhooks:read': 'Read webhook endpoints, their deliveries and public keys',
+  'webhooks:update': 'Change webhook endpoints, disable and enable them',
+  'webhooks:archive': 'Archive webhook endpoints and restore them',
+  'webhooks:rotate': 'Give webhook endpoints and nodes new signing keys',
+  'webhooks:send': 'Send tests, and send events again',
+  'events:read': 'Read the list of events',
 } as const;
 
 /** What one kind of operation needs. */

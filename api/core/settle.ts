@@ -11,6 +11,8 @@ import { postDealEvents } from './ledger.ts';
 import { writeLog } from './log.ts';
 import {
   type DealFacts,
+  finalizedBlock,
+  isMirrored,
   mirroredBlock,
   readEvents,
   readFacts,
@@ -19,7 +21,7 @@ import {
   type StrayFacts,
 } from './mirror.ts';
 import { latestOperation } from './operations.ts';
-import type { ChainFact, DealRow, NetworkRow, PaymentRow } from './schema.ts';
+import type { ChainFact, DealRow, Finality, NetworkRow, PaymentRow } from './schema.ts';
 import { refundStray } from './strays.ts';
 
 // Status.None in IEscrow.sol: the slot was never opened.
@@ -66,6 +68,7 @@ async function settleLeg(
     if (!deal || !facts || !differs(deal, facts)) return false;
     if (deal.dealId && !facts.dealId && (await stillOpen(chain, network, deal.dealId))) return false;
     await requireTrue(chain, network, deal, facts);
+    const takenBack = await isTakenBack(tx, network, safe, deal, facts);
     await writeFacts(tx, payment, deal, facts);
     await postDealEvents(
       tx,
@@ -85,15 +88,19 @@ async function settleLeg(
       message: describe(facts),
       actor: { type: 'chain' },
       chainFact: chainFact(network, safe, facts),
+      finality: await finalityOf(tx, network, facts),
+      takenBack,
     });
     return true;
   });
 }
 
 async function writeFacts(tx: Transaction, payment: PaymentRow, deal: DealRow, facts: DealFacts): Promise<void> {
-  const { chainStatus, dealId, payer, releasedUnits, refundedUnits, blockNumber: factBlock } = facts;
+  const { chainStatus, dealId, payer, releasedUnits, refundedUnits } = facts;
+  const { blockNumber: factBlock, transactionHash: factTransaction } = facts;
+  const row = { chainStatus, factBlock, factTransaction, dealId, payer, releasedUnits, refundedUnits };
   await tx`
-    update deal set ${tx(columns({ chainStatus, factBlock, dealId, payer, releasedUnits, refundedUnits }))}
+    update deal set ${tx(columns(row))}
     where node_id = ${deal.nodeId} and id = ${deal.id}`;
   // The deposit that a payment shows is its first leg's; one signature usually funds them all.
   if (deal.leg !== 0) return;
@@ -136,6 +143,28 @@ async function requireTrue(chain: Chain, network: NetworkRow, deal: DealRow, fac
       `${eventName} of deal ${subject} in transaction ${transactionHash}, which the network's nodes do not have`,
     );
   }
+}
+
+/** Whether a reorganisation took back what the leg's present state rests on: the mirror has it no more, or not as deep. */
+async function isTakenBack(
+  tx: Transaction,
+  network: NetworkRow,
+  safe: Safe,
+  deal: DealRow,
+  facts: DealFacts,
+): Promise<boolean> {
+  if (deal.chainStatus === 'expired') return facts.chainStatus === 'none';
+  const dealId = deal.dealId ?? deal.offerId;
+  if (deal.factTransaction === null || dealId === null) return false;
+  const upTo = deal.chainStatus === 'confirming' ? null : safe.number;
+  return !(await isMirrored(tx, network, { dealId, transactionHash: deal.factTransaction, upTo }));
+}
+
+/** How sure the state is that the facts make. */
+async function finalityOf(tx: Transaction, network: NetworkRow, facts: DealFacts): Promise<Finality> {
+  if (facts.chainStatus === 'confirming') return 'unsafe';
+  const isFinal = facts.blockNumber !== null && facts.blockNumber <= (await finalizedBlock(tx, network));
+  return isFinal ? 'final' : 'safe';
 }
 
 // The mirror drops rows when a node briefly reports an older head (Ponder 0.17); the slot on chain decides.

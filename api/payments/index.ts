@@ -3,6 +3,9 @@ import { createRouter, type Services } from '../http.ts';
 import { accountRoutes } from './accounts.ts';
 import { actionRoutes } from './actions.ts';
 import { currencyRoutes } from './currencies.ts';
+import { deliveryRoutes } from './deliveries.ts';
+import { endpointRoutes } from './endpoints.ts';
+import { eventRoutes } from './events.ts';
 import { integrationRoutes } from './integrations.ts';
 import { keyRoutes } from './keys.ts';
 import { loginRoutes } from './login.ts';
@@ -28,6 +31,8 @@ export const paymentsTags = [
   { name: 'Networks', description: 'Chains, and the networks on them where payments can be made' },
   { name: 'Currencies', description: 'What payments can be made in' },
   { name: 'Wallets', description: "A node's payee addresses" },
+  { name: 'Events', description: 'What happened to payments, in one order, to be pulled' },
+  { name: 'Webhooks', description: 'Events sent to you, signed by Standard Webhooks, with a log of every attempt' },
   { name: 'Integrations', description: 'Clients of the API, their scopes and secrets' },
 ];
 
@@ -47,6 +52,9 @@ export function paymentsSurface(services: Services) {
   router.route('/', networkRoutes(services));
   router.route('/', currencyRoutes(services));
   router.route('/', walletRoutes(services));
+  router.route('/', eventRoutes(services));
+  router.route('/', endpointRoutes(services));
+  router.route('/', deliveryRoutes(services));
   router.route('/', integrationRoutes(services));
   router.route('/', keyRoutes(services));
   router.openAPIRegistry.registerComponent('securitySchemes', 'integration', {

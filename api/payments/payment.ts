@@ -165,7 +165,8 @@ export function toPolicy(deal: z.output<typeof dealRequest>): Partial<DealPolicy
 
 const units = z.string().regex(/^\d+$/).openapi({ description: 'Base units, exact', example: '25500000' });
 
-const paymentStatusSchema = z.enum([
+/** A payment's status. */
+export const paymentStatusSchema = z.enum([
   'pending',
   'awaiting_deposit',
   'confirming',

@@ -107,10 +107,16 @@ async function securedOperations() {
   const document = (await market.get('/openapi.json', null)).json;
   const payment = await market.createPayment();
   const party = await market.post('/parties', { node_id: market.nodeId, kind: 'person' });
+  const hook = { node_id: market.nodeId, url: 'http://127.0.0.1:9/hooks' };
+  const endpoint = (await market.post('/webhook-endpoints', hook)).json;
+  const delivery = (await market.post(`/webhook-endpoints/${endpoint.id}/test`)).json;
   const ids: Record<string, string> = {
+    'webhook-endpoints': endpoint.id,
+    'webhook-deliveries': delivery.id,
     payments: payment.id,
     parties: party.json.id,
     accounts: crypto.randomUUID(),
+    operations: crypto.randomUUID(),
     nodes: market.nodeId,
     chains: market.chainId,
     networks: market.networkId,
@@ -141,6 +147,9 @@ async function securedOperations() {
     'patch /currencies/{id}': { name },
     'post /wallets': { node_id, network_id, address, label: name },
     'patch /wallets/{id}': { label: name },
+    'post /webhook-endpoints': hook,
+    'patch /webhook-endpoints/{id}': {},
+    'post /webhook-endpoints/{id}/replay': { from: '2026-01-01T00:00:00Z' },
     'post /integrations': { node_id, name, mode: 'test', scopes: [] },
     'patch /integrations/{id}': { name },
   };
@@ -179,7 +188,7 @@ describe('every secured route of the OpenAPI document', () => {
       const { status } = await market.call(method, url, { token: foreign.token, body });
       if (SHARED.test(key)) expect(status, `${key} with a foreign token`).toBe(200);
       else expect([403, 404], `${key} with a foreign token`).toContain(status);
-      if (method !== 'get' || key.startsWith('get /accounts/')) continue;
+      if (method !== 'get' || /^get \/(accounts|operations)\//.test(key)) continue;
       expect((await market.call(method, url)).status, `${key} with our own token`).toBe(200);
     }
     expect(operations.length).toBeGreaterThanOrEqual(50);
