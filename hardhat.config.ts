@@ -43,5 +43,5 @@ export default defineConfig({
     default: { type: 'edr-simulated', chainType: 'l1', hardfork: 'prague', blockGasLimit: 60_000_000 },
     node: { type: 'edr-simulated', chainType: 'l1', hardfork: 'prague', blockGasLimit: 60_000_000 },
   },
-  test: { solidity: searching },
+  test: { solidity: { ...searching, fsPermissions: { readFile: ['test/contracts/vectors.json'] } } },
 });

@@ -37,10 +37,15 @@ const help = `Takes the guards of the contracts out one by one and expects red.
   --only TEXT      the mutations with this in name, attack or file
   --minutes N      stop starting new ones after N minutes (default: no limit)
   --list           print the table and run nothing
-  --json           print one JSON object and nothing else
+  --json           print one JSON object on standard output (progress goes to standard error)
   --help
 
-The exit code is 1 when a guard can be taken out unnoticed, or a row does not fit the code any more.`;
+The exit code is 1 when a guard can be taken out unnoticed, or a row does not fit the code any more; 2 when --minutes
+left rows out, so that nothing is known of those.
+
+Examples:
+  npm run mutate -- --only Guard.sol
+  npm run mutate -- --minutes 10 --json > mutants.json`;
 
 let running: ChildProcess | undefined;
 
@@ -145,9 +150,7 @@ async function main(): Promise<number> {
       help: { type: 'boolean', default: false },
     },
   });
-  const say = (line: string) => {
-    if (!values.json) console.log(line);
-  };
+  const say = (line: string) => void (values.json ? process.stderr : process.stdout).write(`${line}\n`);
   if (values.help) {
     console.log(help);
     return 0;
@@ -158,7 +161,8 @@ async function main(): Promise<number> {
   );
   if (chosen.length === 0) throw new Error(`--only ${values.only} fits no mutation, see --list`);
   if (values.list) {
-    for (const { attack, file, name, tests } of chosen) say(`${attack} · ${file} · ${name} · ${tests.join(' ')}`);
+    if (values.json) console.log(JSON.stringify(chosen));
+    else for (const { attack, file, name, tests } of chosen) say(`${attack} · ${file} · ${name} · ${tests.join(' ')}`);
     return 0;
   }
   const minutes = values.minutes === undefined ? Number.POSITIVE_INFINITY : Number(values.minutes);
@@ -192,12 +196,16 @@ async function main(): Promise<number> {
     }
     const counts: Record<Verdict, number> = { killed: 0, survived: 0, equivalent: 0, stale: 0 };
     for (const { verdict } of results) counts[verdict]++;
-    const skipped = chosen.length - results.length;
-    if (values.json) console.log(JSON.stringify({ ...counts, skipped, results }));
-    say(`\n${table(results)}\n`);
+    const left = chosen.slice(results.length).map(({ name }) => name);
+    const skipped = left.length;
+    if (values.json) console.log(JSON.stringify({ complete: skipped === 0, ...counts, skipped: left, results }));
+    else say(`\n${table(results)}\n`);
     const sums = Object.entries({ ...counts, skipped }).map(([what, count]) => `${count} ${what}`);
     say(sums.join(', '));
-    return counts.survived + counts.stale === 0 ? 0 : 1;
+    if (counts.survived + counts.stale > 0) return 1;
+    if (skipped === 0) return 0;
+    say(`Incomplete: --minutes ran out before ${left[0]}${skipped > 1 ? ` and ${skipped - 1} more` : ''}.`);
+    return 2;
   } finally {
     clean();
   }

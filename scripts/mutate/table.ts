@@ -112,6 +112,12 @@ export const mutations: Mutation[] = [
       'keccak256(abi.encodePacked(ids[0]));',
       'DepositRelayed',
     ],
+    [
+      'a cart of one is no deal',
+      'deals = keccak256(abi.encodePacked(ids));',
+      'deals = list.length == 1 ? ids[0] : keccak256(abi.encodePacked(ids));',
+      'Replay',
+    ],
     ['a permit is the caller’s own', '.permit(msg.sender, address', '.permit(terms.payer, address', 'Griefing'],
     [
       'a permit used before does no harm',

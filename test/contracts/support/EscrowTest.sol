@@ -151,8 +151,8 @@ abstract contract EscrowTest {
     }
 
     function cut(string memory facet, uint256 count) private returns (FacetCut memory) {
-        address at = make(string.concat(facet, ".sol:", facet), "");
-        return FacetCut(at, FacetCutAction.Add, new bytes4[](count));
+        address created = make(string.concat(facet, ".sol:", facet), "");
+        return FacetCut(created, FacetCutAction.Add, new bytes4[](count));
     }
 
     /// Creates a contract from its artifact: the very code that is deployed, whatever compiled this test.

@@ -10,6 +10,8 @@ library HandlerSignatures {
 
     string private constant TERMS =
         "Terms(uint256 ref,address operator,address payee,address payer,address token,uint256 amount,uint256 fee,address feeRecipient,address arbiter,uint256 depositDeadline,uint256 settlementDeadline,uint256 resolutionDeadline,uint8 defaultOutcome)";
+    string private constant STUB =
+        "PermitWitnessTransferFrom(TokenPermissions permitted,address spender,uint256 nonce,uint256 deadline,";
     string private constant PERMISSIONS = "TokenPermissions(address token,uint256 amount)";
 
     /// An ERC-3009 authorization that opens `id`, valid up to `validBefore` (exclusive).
@@ -46,24 +48,41 @@ library HandlerSignatures {
         uint256 nonce,
         uint256 deadline
     ) internal view returns (bytes memory) {
-        bytes32 domain = keccak256(
-            abi.encode(
-                keccak256("EIP712Domain(string name,uint256 chainId,address verifyingContract)"),
-                keccak256("Permit2"),
-                block.chainid,
-                permit2
-            )
-        );
-        bytes32 permitType = keccak256(
-            abi.encodePacked(
-                "PermitWitnessTransferFrom(TokenPermissions permitted,address spender,uint256 nonce,uint256 deadline,Terms witness)",
-                TERMS,
-                PERMISSIONS
-            )
-        );
+        bytes32 permitType = keccak256(abi.encodePacked(STUB, "Terms witness)", TERMS, PERMISSIONS));
         bytes32 permitted = keccak256(abi.encode(keccak256(bytes(PERMISSIONS)), terms.token, terms.amount));
         bytes32 witness = keccak256(abi.encode(keccak256(bytes(TERMS)), terms));
-        return sign(key, domain, keccak256(abi.encode(permitType, permitted, diamond, nonce, deadline, witness)));
+        bytes32 content = keccak256(abi.encode(permitType, permitted, diamond, nonce, deadline, witness));
+        return sign(key, permit2Domain(permit2), content);
+    }
+
+    /// A Permit2 transfer with a cart as witness.
+    /// @param sum Token and amount of the whole cart, as terms.
+    function permit2Cart(
+        uint256 key,
+        address permit2,
+        address diamond,
+        Terms memory sum,
+        bytes32 deals,
+        uint256 nonce,
+        uint256 deadline
+    ) internal view returns (bytes memory) {
+        bytes32 permitType = keccak256(abi.encodePacked(STUB, "Cart witness)Cart(bytes32 deals)", PERMISSIONS));
+        bytes32 permitted = keccak256(abi.encode(keccak256(bytes(PERMISSIONS)), sum.token, sum.amount));
+        bytes32 witness = keccak256(abi.encode(keccak256("Cart(bytes32 deals)"), deals));
+        bytes32 content = keccak256(abi.encode(permitType, permitted, diamond, nonce, deadline, witness));
+        return sign(key, permit2Domain(permit2), content);
+    }
+
+    function permit2Domain(address permit2) private view returns (bytes32) {
+        return
+            keccak256(
+                abi.encode(
+                    keccak256("EIP712Domain(string name,uint256 chainId,address verifyingContract)"),
+                    keccak256("Permit2"),
+                    block.chainid,
+                    permit2
+                )
+            );
     }
 
     /// What payer and payee sign to split a deal.

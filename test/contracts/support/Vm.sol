@@ -41,11 +41,23 @@ interface Vm {
 
     function load(address target, bytes32 slot) external view returns (bytes32 data);
 
+    function parseJsonAddress(string calldata json, string calldata key) external pure returns (address);
+
+    function parseJsonBytes(string calldata json, string calldata key) external pure returns (bytes memory);
+
+    function parseJsonBytes32(string calldata json, string calldata key) external pure returns (bytes32);
+
+    function parseJsonUint(string calldata json, string calldata key) external pure returns (uint256);
+
     function prank(address msgSender) external;
+
+    function readFile(string calldata path) external view returns (string memory data);
 
     function recordLogs() external;
 
     function sign(uint256 privateKey, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
+
+    function store(address target, bytes32 slot, bytes32 value) external;
 
     function warp(uint256 newTimestamp) external;
 }
