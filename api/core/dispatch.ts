@@ -56,8 +56,9 @@ export function startDispatcher(sql: Sql, vault: Vault, options: DispatchOptions
   async function run(): Promise<void> {
     let failing = false;
     while (!stopped) {
+      let started = 0;
       try {
-        await dispatcher.pass();
+        started = await dispatcher.pass();
         failing = false;
       } catch (error) {
         // Said once, not at every pass.
@@ -70,6 +71,8 @@ export function startDispatcher(sql: Sql, vault: Vault, options: DispatchOptions
           clearTimeout(timer);
           done();
         };
+        // Whatever ends leaves room for the next.
+        if (started > 0) void dispatcher.oneEnded().then(wake);
       });
     }
     await dispatcher.end();
@@ -131,6 +134,11 @@ export class Dispatcher {
       started += 1;
     }
     return started;
+  }
+
+  /** Waits until one of the streams that it works on has ended. */
+  async oneEnded(): Promise<void> {
+    await Promise.race([...this.#running.values()].map(({ ended }) => ended));
   }
 
   /** Waits for the requests that are under way. */

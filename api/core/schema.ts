@@ -219,8 +219,8 @@ export type ChainFact = {
 };
 
 /**
- * How sure a change is. unsafe: it rests on a chain event with fewer confirmations than the network asks for. safe: with as
- * many. final: on one that the indexer no longer takes back, or on none at all.
+ * How sure a change is. unsafe: it rests on a chain event with fewer confirmations than the network asks for, or on one being
+ * gone. safe: on one with as many. final: on one that the indexer no longer takes back, or on nothing that is on chain.
  */
 export type Finality = 'unsafe' | 'safe' | 'final';
 

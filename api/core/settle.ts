@@ -162,7 +162,8 @@ async function isTakenBack(
 
 /** How sure the state is that the facts make. */
 async function finalityOf(tx: Transaction, network: NetworkRow, facts: DealFacts): Promise<Finality> {
-  if (facts.chainStatus === 'confirming') return 'unsafe';
+  // What is not there may be in the next block again.
+  if (facts.chainStatus === 'confirming' || facts.chainStatus === 'none') return 'unsafe';
   const isFinal = facts.blockNumber !== null && facts.blockNumber <= (await finalizedBlock(tx, network));
   return isFinal ? 'final' : 'safe';
 }

@@ -5,7 +5,7 @@ import type { Address } from 'viem';
 import { inject, onTestFinished } from 'vitest';
 import { createApp } from '../../api/app.ts';
 import { Tokens } from '../../api/core/auth.ts';
-import { connect } from '../../api/core/db.ts';
+import { connect, migrate } from '../../api/core/db.ts';
 import {
   createChain,
   createCurrency,
@@ -17,6 +17,7 @@ import {
 import { Vault } from '../../api/core/vault.ts';
 import { usdcAbi } from '../../contracts/abi.ts';
 import type { Terms } from '../../contracts/terms.ts';
+import { createDatabase } from '../../scripts/dev/postgres.ts';
 import type { Stack } from '../support/stack.ts';
 import { chainOf, strangerAddress } from '../support/wallet.ts';
 
@@ -185,6 +186,14 @@ export async function openMarketplace({
     disableIntegration: () => sql`update integration set disabled_at = now() where id = ${integration.id}`,
     close: () => sql.end(),
   };
+}
+
+/** A marketplace on a database of its own, where no worker runs unless the test starts one. */
+export async function openQuietMarketplace(): Promise<Marketplace> {
+  const stack = inject('stack');
+  const databaseUrl = await createDatabase(stack.databaseUrl, `quiet_${crypto.randomUUID().replaceAll('-', '')}`);
+  await migrate(databaseUrl);
+  return await openMarketplace({ stack: { ...stack, databaseUrl } });
 }
 
 /** The terms in a widget's call data. */

@@ -1,0 +1,102 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { startWorker } from '../../scripts/dev/services.ts';
+import { type RunningStack, startStack } from '../support/stack.ts';
+import { chainOf, mineBlocks, openWallet } from '../support/wallet.ts';
+import { type Json, type Marketplace, openMarketplace, termsOf } from './marketplace.ts';
+
+// A chain of its own: these tests rewind it.
+let running: RunningStack;
+let market: Marketplace;
+let worker: Awaited<ReturnType<typeof startWorker>>;
+beforeAll(async () => {
+  running = await startStack({ serverUrl: inject('stack').databaseUrl });
+  const { stack } = running;
+  market = await openMarketplace({ stack });
+  worker = await startWorker({
+    ...stack,
+    operatorKeys: [stack.operatorKey],
+    logPath: join(stack.folder, 'worker.log'),
+  });
+});
+afterAll(async () => {
+  await worker?.process.stop();
+  await market?.close();
+  await running?.stop();
+});
+
+/** A payment's events from the list, once the last is of that type. */
+async function untilEvent(of: Marketplace, paymentId: string, type: string): Promise<Json[]> {
+  const list = async () => (await of.get(`/events?payment_id=${paymentId}&type=payment.*`)).json.items;
+  await expect.poll(async () => (await list()).at(-1)?.type, { timeout: 20_000 }).toBe(type);
+  return await list();
+}
+
+describe('a reorganisation', () => {
+  test('that takes a deposit back says so by an event of its own; the deposit in another block is announced anew', async () => {
+    const chain = chainOf(running.stack);
+    const { payment, widget } = await market.payable();
+    const buyer = await openWallet(running.stack);
+    const snapshot = await chain.snapshot();
+    await buyer.deposit(termsOf(widget));
+    await market.untilStatus(payment.id, 'funded');
+    await chain.revert({ id: snapshot });
+    await mineBlocks(running.stack, 4);
+    await market.untilStatus(payment.id, 'awaiting_deposit');
+
+    const events = await untilEvent(market, payment.id, 'payment.funded.reverted');
+    expect(events.map(({ type }) => type)).toEqual([
+      'payment.created',
+      'payment.awaiting_deposit',
+      'payment.funded',
+      'payment.funded.reverted',
+    ]);
+    expect(events[3].data).toMatchObject({ status: 'awaiting_deposit', finality: 'unsafe', reverts: events[2].id });
+
+    await buyer.deposit(termsOf(widget));
+    await market.untilStatus(payment.id, 'funded');
+    const again = await untilEvent(market, payment.id, 'payment.funded');
+    expect(again.map(({ data }) => data.status).slice(-2)).toEqual(['awaiting_deposit', 'funded']);
+  });
+
+  test('that takes a release back leaves the payment funded, which is not announced a second time', async () => {
+    const chain = chainOf(running.stack);
+    const { payment, widget } = await market.payable();
+    const buyer = await openWallet(running.stack);
+    const { terms } = await buyer.deposit(termsOf(widget));
+    await market.untilStatus(payment.id, 'funded');
+    const snapshot = await chain.snapshot();
+    await buyer.call('release', terms);
+    await market.untilStatus(payment.id, 'released');
+    await chain.revert({ id: snapshot });
+    await mineBlocks(running.stack, 4);
+    await market.untilStatus(payment.id, 'funded');
+
+    const events = await untilEvent(market, payment.id, 'payment.released.reverted');
+    expect(events.map(({ type }) => type).slice(2)).toEqual([
+      'payment.funded',
+      'payment.released',
+      'payment.released.reverted',
+    ]);
+    expect(events[4].data).toMatchObject({ status: 'funded', reverts: events[3].id });
+  });
+
+  test('that takes back what was not confirmed: confirming is unsafe, and reverted too', async () => {
+    const patient = await openMarketplace({ stack: running.stack, confirmations: 5 });
+    const chain = chainOf(running.stack);
+    const { payment, widget } = await patient.payable();
+    const buyer = await openWallet(running.stack);
+    const snapshot = await chain.snapshot();
+    await buyer.deposit(termsOf(widget));
+    await patient.untilStatus(payment.id, 'confirming');
+    await chain.revert({ id: snapshot });
+    await mineBlocks(running.stack, 4);
+    await patient.untilStatus(payment.id, 'awaiting_deposit');
+    const events = await untilEvent(patient, payment.id, 'payment.confirming.reverted');
+    expect(events.map(({ type, data }) => [type, data.finality]).slice(2)).toEqual([
+      ['payment.confirming', 'unsafe'],
+      ['payment.confirming.reverted', 'unsafe'],
+    ]);
+    await patient.close();
+  });
+});
