@@ -59,8 +59,8 @@ export async function keyOf<Body extends Json>(
   const place = ['idempotent_request', request.integrationId, request.route, key] as const;
   return {
     ...request,
-    seal: (body) => vault.seal(place, JSON.stringify(withoutSecrets(body))),
-    open: (answer) => parseAnswer<Body>(vault.open<string>(place, answer)),
+    seal: (body) => vault.sealText(place, JSON.stringify(withoutSecrets(body))),
+    open: (answer) => parseAnswer<Body>(vault.openText(place, answer)),
   };
 }
 

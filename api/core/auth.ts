@@ -2,8 +2,10 @@
 // EdDSA JWTs, access tokens are HS256 JWTs for one payment's widget, each with an audience that the other lacks.
 import {
   createHash,
+  createHmac,
   createPrivateKey,
   createPublicKey,
+  createSecretKey,
   type KeyObject,
   randomBytes,
   timingSafeEqual,
@@ -39,6 +41,11 @@ export type PublicJwk = { kty: 'OKP'; crv: 'Ed25519'; x: string; kid: string; al
 // RFC 8410: the fixed PKCS #8 prefix of an Ed25519 private key, before its 32-byte seed.
 const ED25519_PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
 
+const HS256_HEADER = Buffer.from(JSON.stringify({ alg: 'HS256' })).toString('base64url');
+
+// A token of 500 bytes is remembered in about 300.
+const MOST_VERIFIED = 10_000;
+
 type Keys = ReturnType<typeof deriveKeys>;
 
 function deriveKeys(masterSecret: string) {
@@ -53,13 +60,15 @@ function deriveKeys(masterSecret: string) {
     .update(verifying.export({ format: 'der', type: 'spki' }))
     .digest('hex')
     .slice(0, 16);
-  return { id, signing, verifying, access: derive('access-token', 32), derive };
+  return { id, signing, verifying, access: createSecretKey(derive('access-token', 32)), derive };
 }
 
 /** Signs under keys of the current master secret; verifies what keys of any of the given ones signed. */
 export class Tokens {
   readonly #current: Keys;
   readonly #all: readonly Keys[];
+  /** What valid integration tokens say, by their hash, the first one verified first: verifying one takes 0.2 ms. */
+  readonly #verified = new Map<string, { claims: IntegrationClaims; expiresAtMs: number }>();
 
   /** @param currentSecret 32 bytes as hex, like each of `otherSecrets`; @throws invalid_request when one is anything else. */
   constructor(currentSecret: string, otherSecrets: readonly string[] = []) {
@@ -93,6 +102,9 @@ export class Tokens {
 
   /** What a token says. @throws unauthenticated when it is not a valid integration token. */
   async verifyIntegrationToken(token: string): Promise<IntegrationClaims> {
+    const digest = createHash('sha256').update(token).digest('base64');
+    const known = this.#verified.get(digest);
+    if (known && known.expiresAtMs > Date.now()) return known.claims;
     const payload = await verified(
       token,
       this.#all.map(({ verifying }) => verifying),
@@ -105,19 +117,26 @@ export class Tokens {
     );
     const { scope } = payload;
     const scopes = typeof scope === 'string' ? scope.split(' ').filter((name) => name !== '') : null;
-    return { integrationId: payload.sub as string, scopes };
+    const claims = { integrationId: payload.sub as string, scopes };
+    this.#verified.delete(digest);
+    this.#verified.set(digest, { claims, expiresAtMs: (payload.exp ?? 0) * 1000 });
+    if (this.#verified.size > MOST_VERIFIED) this.#verified.delete(this.#verified.keys().next().value ?? '');
+    return claims;
   }
 
   /** The access token of one payment: derived from its claims, so that every read can return it. */
-  async accessToken({ paymentId, version, issuedAt, lastDeadline }: AccessClaims): Promise<string> {
-    return await new SignJWT({ ver: version })
-      .setProtectedHeader({ alg: 'HS256' })
-      .setIssuer(ISSUER)
-      .setAudience(WIDGET_AUDIENCE)
-      .setSubject(paymentId)
-      .setIssuedAt(Math.floor(issuedAt.getTime() / 1000))
-      .setExpirationTime(Number(lastDeadline) + ACCESS_TOKEN_GRACE_SECONDS)
-      .sign(this.#current.access);
+  accessToken({ paymentId, version, issuedAt, lastDeadline }: AccessClaims): string {
+    const claims = {
+      ver: version,
+      iss: ISSUER,
+      aud: WIDGET_AUDIENCE,
+      sub: paymentId,
+      iat: Math.floor(issuedAt.getTime() / 1000),
+      exp: Number(lastDeadline) + ACCESS_TOKEN_GRACE_SECONDS,
+    };
+    // Each payment of a page has one: jose's way, through WebCrypto's threads, takes over ten times as long as these 1.5 µs.
+    const signed = `${HS256_HEADER}.${Buffer.from(JSON.stringify(claims)).toString('base64url')}`;
+    return `${signed}.${createHmac('sha256', this.#current.access).update(signed).digest('base64url')}`;
   }
 
   /** The payment's id and the token's version. @throws unauthenticated when it is not a valid access token. */
@@ -152,11 +171,7 @@ function clientSecretOf({ derive }: Keys, integrationId: string, version: number
 }
 
 /** The claims of a token that one of the keys verifies. */
-async function verified(
-  token: string,
-  keys: readonly (KeyObject | Uint8Array)[],
-  options: JWTVerifyOptions,
-): Promise<JWTPayload> {
+async function verified(token: string, keys: readonly KeyObject[], options: JWTVerifyOptions): Promise<JWTPayload> {
   for (const key of keys) {
     try {
       return (await jwtVerify(token, key, options)).payload;

@@ -20,7 +20,7 @@ import {
   type NodeStanding,
   type WalletRow,
 } from './platform.ts';
-import { enqueue, enqueueAll } from './queue.ts';
+import { enqueue, enqueueNew } from './queue.ts';
 import { claimKeys, type KeyedRequest, keepAnswers } from './replay.ts';
 import type {
   CurrencyRow,
@@ -88,8 +88,8 @@ export function paymentCreator(sql: Sql, vault: Vault): (creation: Creation) => 
   return (creation) => (creation.request.member ? createAlone(sql, vault, creation) : together.add(creation));
 }
 
-// One commits while the next is filled; more would be smaller, and wait for each other.
-const TRANSACTIONS_AT_ONCE = 2;
+// One is filled while another one commits; more would be smaller, and wait for each other.
+const TRANSACTIONS_AT_ONCE = 3;
 
 async function createTogether(sql: Sql, vault: Vault, creations: Creation[]): Promise<(Created | Error)[]> {
   try {
@@ -455,7 +455,7 @@ async function write(
         },
       })),
     ),
-    enqueueAll(tx, 'create_payment', payments.map(workOf)),
+    enqueueNew(tx, 'create_payment', payments.map(workOf)),
     keepAnswers(
       tx,
       written.flatMap(({ creation: { keyed }, record }) =>

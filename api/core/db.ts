@@ -38,7 +38,7 @@ export function columns(row: Record<string, Writable | bigint>): Record<string, 
 type Writable = string | number | boolean | Date | null | postgres.Parameter<unknown>;
 
 /** What one field of {@link insertRows} may hold; objects become JSON. */
-type RowValue = string | number | bigint | boolean | Date | Uint8Array | object | null;
+type RowValue = string | number | bigint | boolean | Date | object | null;
 
 /** Adds rows that all have the first one's fields; one prepared statement, however many there are. */
 export async function insertRows(
@@ -48,23 +48,19 @@ export async function insertRows(
 ): Promise<void> {
   const [first] = rows;
   if (!first) return;
+  const fields = Object.keys(first).map((field) => ({ field, column: postgres.fromCamel(field) }));
   const names = tx(Object.keys(first));
   // A JSON text is read by PostgreSQL faster than an array a column, and every type has its text.
   const json = JSON.stringify(
-    rows.map((row) =>
-      Object.fromEntries(Object.entries(row).map(([field, value]) => [postgres.fromCamel(field), toJson(value)])),
-    ),
+    rows.map((row) => Object.fromEntries(fields.map(({ field, column }) => [column, textOf(row[field] ?? null)]))),
   );
   await tx`
     insert into ${tx(table)} (${names})
     select ${names} from json_populate_recordset(null::${tx(table)}, ${json}::text::json)`;
 }
 
-function toJson(value: RowValue): unknown {
-  if (typeof value === 'bigint') return value.toString();
-  if (value instanceof Uint8Array)
-    return `\\x${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('hex')}`;
-  return value;
+function textOf(value: RowValue): Exclude<RowValue, bigint> {
+  return typeof value === 'bigint' ? value.toString() : value;
 }
 
 const RETRYABLE = new Set(['40001', '40P01']);

@@ -18,12 +18,12 @@ export type Attempt = { number: number; of: number };
 
 export type Handlers = { [Name in WorkName]: (payload: Work[Name], attempt: Attempt) => Promise<void> };
 
-/** A piece of work: the same `key` again replaces work that waits, and gives exhausted work its attempts back. */
+/** A piece of work; its key is unique among what is queued under the same name. */
 export type Piece<Name extends WorkName> = { payload: Work[Name]; key: string; maxAttempts: number };
 
 /**
- * Adds work in the caller's transaction: it exists exactly when the transaction commits. Waiting time between attempts grows
- * exponentially.
+ * Adds work in the caller's transaction: it exists exactly when the transaction commits. The same `key` again replaces
+ * work that waits, and gives exhausted work its attempts back. Waiting time between attempts grows exponentially.
  */
 export async function enqueue<Name extends WorkName>(
   tx: Transaction,
@@ -31,26 +31,43 @@ export async function enqueue<Name extends WorkName>(
   payload: Work[Name],
   { key, maxAttempts }: { key: string; maxAttempts: number },
 ): Promise<void> {
-  await enqueueAll(tx, name, [{ payload, key, maxAttempts }]);
+  await tx`
+    select graphile_worker.add_job(
+      ${name}, payload => ${tx.json(payload)}::json, job_key => ${jobKey(name, key)}, max_attempts => ${maxAttempts}
+    )`;
 }
 
-/** {@link enqueue} for several pieces of work, by one statement that wakes the workers once. */
-export async function enqueueAll<Name extends WorkName>(
+/**
+ * {@link enqueue} for any number of pieces whose keys were never used, by one statement that wakes the workers once. It writes
+ * what graphile_worker.add_jobs would, without its search for older work: that grows with the queue, 10 ms a call at 50,000 jobs
+ * against 0.3 ms.
+ */
+export async function enqueueNew<Name extends WorkName>(
   tx: Transaction,
   name: Name,
   pieces: readonly Piece<Name>[],
 ): Promise<void> {
   if (pieces.length === 0) return;
-  const jobs = pieces.map(({ payload, key, maxAttempts }) => ({
-    payload,
-    job_key: `${name}:${key}`,
-    max_attempts: maxAttempts,
-  }));
+  const jobs = pieces.map(({ payload, key, maxAttempts }) => ({ payload, key: jobKey(name, key), maxAttempts }));
+  // A task that another transaction is just adding is not seen: then the null is refused, and nothing is written.
   await tx`
-    select count(*) from graphile_worker.add_jobs((
-      select array_agg((${name}, payload, null, null, max_attempts, job_key, null, null)::graphile_worker.job_spec)
+    with new_task as (
+      insert into graphile_worker._private_tasks (identifier)
+      select ${name} where not exists (select 1 from graphile_worker._private_tasks where identifier = ${name})
+      on conflict do nothing returning id),
+    task as (
+      select id from graphile_worker._private_tasks where identifier = ${name} union all select id from new_task),
+    added as (
+      insert into graphile_worker._private_jobs (task_id, payload, max_attempts, key)
+      select (select id from task), payload, "maxAttempts", key
       from json_to_recordset(${JSON.stringify(jobs)}::text::json)
-        as job(payload json, job_key text, max_attempts smallint)))`;
+        as job(payload json, key text, "maxAttempts" smallint)
+      returning 1)
+    select pg_notify('jobs:insert', json_build_object('r', random(), 'count', count(*))::text) from added`;
+}
+
+function jobKey(name: WorkName, key: string): string {
+  return `${name}:${key}`;
 }
 
 // A session lock dies with its worker's connection, so a killed worker is noticed within one interval.

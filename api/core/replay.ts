@@ -1,5 +1,5 @@
 // Owns what makes a repeated request harmless: the first one's answer is kept beside what it wrote, in one transaction.
-import { insertRows, type Sql, type Transaction } from './db.ts';
+import type { Sql, Transaction } from './db.ts';
 import { CoreError } from './errors.ts';
 
 /** A request that carries an idempotency key; the route is method and path. */
@@ -59,11 +59,20 @@ export async function keepAnswers(
   tx: Transaction,
   answers: readonly (KeyedRequest & { answer: Uint8Array })[],
 ): Promise<void> {
-  await insertRows(
-    tx,
-    'idempotent_request',
-    answers.map(({ integrationId, route, key, bodyHash, answer }) => ({ integrationId, route, key, bodyHash, answer })),
-  );
+  if (answers.length === 0) return;
+  const rows = answers.map(({ integrationId, route, key, bodyHash, answer }) => ({
+    integration_id: integrationId,
+    route,
+    key,
+    body_hash: bodyHash.toString('base64'),
+    answer: Buffer.from(answer).toString('base64'),
+  }));
+  // Base64, because bytes as such travel in hex: half as much again.
+  await tx`
+    insert into idempotent_request (integration_id, route, key, body_hash, answer)
+    select integration_id, route, key, decode(body_hash, 'base64'), decode(answer, 'base64')
+    from json_to_recordset(${JSON.stringify(rows)}::text::json)
+      as kept(integration_id uuid, route text, key text, body_hash text, answer text)`;
 }
 
 /** Forgets answers that are older than two days; a key is kept for at least one. */

@@ -256,15 +256,15 @@ export const paymentResponse = z
   .openapi('Payment');
 
 /** The access token of a payment's widget, for who may read it; derived, stored nowhere. */
-export async function accessTokenOf(
+export function accessTokenOf(
   tokens: Tokens,
   { scopes }: Integration,
   { payment, deals }: PaymentRecord,
-): Promise<string | null> {
+): string | null {
   if (!hasScope(scopes, 'access_tokens:read')) return null;
   const [deal] = deals;
   if (!deal) throw new Error(`Payment ${payment.id} has no leg.`);
-  return await tokens.accessToken({
+  return tokens.accessToken({
     paymentId: payment.id,
     version: payment.accessTokenVersion,
     issuedAt: payment.createdAt,

@@ -48,13 +48,13 @@ export function paymentRoutes(services: Services) {
   const router = createRouter();
   const authenticated = requireIntegration(services);
   const create = paymentCreator(sql, vault);
-  const render = async (integration: Integration, record: PaymentRecord) =>
-    renderPayment(vault, record, await accessTokenOf(services.tokens, integration, record));
+  const render = (integration: Integration, record: PaymentRecord) =>
+    renderPayment(vault, record, accessTokenOf(services.tokens, integration, record));
   const restoreToken =
     (integration: Integration): Restore<PaymentBody> =>
     async (tx, body) => {
       const record = await loadPayment(tx, { nodeId: body.node_id, paymentId: body.id });
-      return { ...body, access_token: await accessTokenOf(services.tokens, integration, record) };
+      return { ...body, access_token: accessTokenOf(services.tokens, integration, record) };
     };
 
   router.openapi(
@@ -82,7 +82,7 @@ export function paymentRoutes(services: Services) {
         request: toPaymentRequest(c.req.valid('json')),
         keyed: keyed && { ...keyed, answerOf: (record) => keyed.seal(renderPayment(vault, record, null)) },
       });
-      if ('record' in created) return c.json(await render(integration, created.record), 201);
+      if ('record' in created) return c.json(render(integration, created.record), 201);
       if (!keyed) throw new Error('A request without a key was answered before.');
       return replay(c, 201, await restoreToken(integration)(sql, keyed.open(created.answered)));
     },
@@ -116,7 +116,7 @@ export function paymentRoutes(services: Services) {
       const { records, total } = await listPayments(sql, c.get('integration'), filter, { page, perPage: per_page });
       return c.json(
         {
-          items: await Promise.all(records.map((record) => render(c.get('integration'), record))),
+          items: records.map((record) => render(c.get('integration'), record)),
           page,
           per_page,
           total,
@@ -142,7 +142,7 @@ export function paymentRoutes(services: Services) {
     }),
     async (c) => {
       const key = await authorizePayment(sql, c.get('integration'), c.req.valid('param').id);
-      return c.json(await render(c.get('integration'), await loadPayment(sql, key)), 200);
+      return c.json(render(c.get('integration'), await loadPayment(sql, key)), 200);
     },
   );
 
