@@ -261,7 +261,10 @@ function problemExample(code: ErrorCode): z.input<typeof problemSchema> {
 /** Renders whatever a handler threw; only what is meant for the caller leaves the process. */
 export function renderError(log: Logger) {
   return (error: Error, c: Context<Env>): Response => {
-    if (error instanceof CoreError) return renderProblem(c, error.code, error.message, error.faults);
+    if (error instanceof CoreError) {
+      if (error.retryAfterSeconds !== undefined) c.header('Retry-After', String(error.retryAfterSeconds));
+      return renderProblem(c, error.code, error.message, error.faults);
+    }
     if (error instanceof HTTPException && error.status === 400) {
       return renderProblem(c, 'invalid_request', 'The request could not be read.');
     }

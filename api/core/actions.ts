@@ -5,11 +5,13 @@ import { enqueueCreation } from './creation.ts';
 import { type Sql, type Transaction, transact } from './db.ts';
 import { findDeals, termsOf } from './deals.ts';
 import { CoreError, FieldFaults } from './errors.ts';
+import { balancesOf } from './ledger.ts';
 import { type Actor, type LogEntry, writeLog } from './log.ts';
 import { AmountError, parseUnits } from './money.ts';
 import { inFlight, latestOperation, type OperationTarget, recordOperation, requestOperation } from './operations.ts';
 import { loadPayment, type PaymentKey, type PaymentRecord } from './payments.ts';
 import { findCurrency } from './platform.ts';
+import { spendUnfundedCancel } from './quotas.ts';
 import type { DealRow, OperationRow, OperationVerb, PaymentRow, PaymentStatus } from './schema.ts';
 import { legStatus, paymentStatus } from './status.ts';
 import { type TermsJson, termsToJson } from './terms.ts';
@@ -65,10 +67,11 @@ export type LegChoice = { leg?: number | undefined };
 /** A part of a leg as decimal text in the currency's major unit; left out: everything that is held. */
 export type PartChoice = LegChoice & { amount?: string | undefined };
 
-type LegVerb = (tx: Transaction, payment: PaymentRow, deal: DealRow, actor: Actor) => Promise<OperationRow>;
+/** What a verb does to one leg; every refusal comes before anything is written for it. */
+export type LegVerb = (tx: Transaction, payment: PaymentRow, deal: DealRow, actor: Actor) => Promise<OperationRow>;
 
 /** Runs a verb on the legs that are meant; of several, those whose state forbids it are left alone. */
-async function onLegs(
+export async function onLegs(
   sql: Sql | Transaction,
   key: PaymentKey,
   { leg }: LegChoice,
@@ -85,7 +88,6 @@ async function onLegs(
       try {
         operations.push(await verb(tx, payment, deal, actor));
       } catch (error) {
-        // Refusals come before anything is written for their leg.
         if (!(error instanceof CoreError) || error.code !== 'illegal_transition') throw error;
         refusal ??= error;
       }
@@ -107,7 +109,8 @@ const CANCELLABLE: readonly PaymentStatus[] = [
 /**
  * Cancels a payment, or one leg: what is unfunded is closed for good, what is funded is refunded. Asking again answers with
  * the same operations.
- * @throws illegal_transition when it is released, disputed or being released · not_found: no such leg.
+ * @throws illegal_transition when it is released, disputed or being released · not_found: no such leg · rate_limited when
+ * the node's quota of cancellations that cost gas for nothing is used up.
  */
 export async function cancelPayment(
   sql: Sql | Transaction,
@@ -134,6 +137,7 @@ async function cancelLeg(tx: Transaction, payment: PaymentRow, deal: DealRow, ac
     await restate(tx, key, { message: 'Cancelled before any call data was handed out.', actor });
     return operation;
   }
+  if (deal.dealId === null) await spendUnfundedCancel(tx, deal.nodeId);
   const operation = await requestOperation(tx, await closingOf(tx, deal), actor);
   await tx`update deal set cancel_requested_at = now() where node_id = ${deal.nodeId} and id = ${deal.id}`;
   await restate(tx, key, { message: 'Cancellation requested; call data is withdrawn.', actor });
@@ -196,7 +200,8 @@ async function movePart(
 
 const PARTICIPLE: Partial<Record<OperationVerb, string>> = { releasePart: 'released', refundPart: 'refunded' };
 
-function refuseWhileInFlight(latest: OperationRow | undefined): void {
+/** @throws illegal_transition while we wait for the chain's answer to an operation of ours on the leg. */
+export function refuseWhileInFlight(latest: OperationRow | undefined): void {
   if (latest && inFlight(latest)) {
     throw new CoreError('illegal_transition', `${latest.verb} is under way; wait for the chain's answer.`);
   }
@@ -211,11 +216,9 @@ async function partOf(
 ): Promise<bigint | null> {
   if (amount === undefined) return null;
   const faults = new FieldFaults();
-  const [count] = await tx<{ legs: number }[]>`
-    select count(*)::int as legs from deal where node_id = ${deal.nodeId} and payment_id = ${deal.paymentId}`;
-  if (leg === undefined && count?.legs !== 1) faults.add('/leg', 'is required with an amount: the payment has several');
-  const units = await amountUnits(tx, payment, amount, faults);
-  const held = deal.amountUnits - deal.releasedUnits - deal.refundedUnits;
+  await requireLeg(tx, deal, leg, 'is required with an amount: the payment has several', faults);
+  const units = await parseAmount(tx, payment, { pointer: '/amount', amount }, faults);
+  const held = heldUnits(deal);
   if (units === 0n) faults.add('/amount', 'must be greater than 0');
   // A deal that holds nothing is refused for its state, not for the amount.
   if (held > 0n && units > held) faults.add('/amount', `is more than the ${held} base units that are held`);
@@ -223,19 +226,44 @@ async function partOf(
   return units;
 }
 
-async function amountUnits(tx: Transaction, payment: PaymentRow, amount: string, faults: FieldFaults): Promise<bigint> {
+/** What of a deposited leg the escrow still holds, in base units. */
+export function heldUnits(deal: DealRow): bigint {
+  return balancesOf(deal).escrow;
+}
+
+/** Adds a fault when a request names no leg although there are several. */
+export async function requireLeg(
+  tx: Transaction,
+  { nodeId, paymentId }: DealRow,
+  leg: number | undefined,
+  message: string,
+  faults: FieldFaults,
+): Promise<void> {
+  if (leg !== undefined) return;
+  const [count] = await tx<{ legs: number }[]>`
+    select count(*)::int as legs from deal where node_id = ${nodeId} and payment_id = ${paymentId}`;
+  if (count?.legs !== 1) faults.add('/leg', message);
+}
+
+/** An amount of a request in base units; what is wrong with it is added to `faults`. */
+export async function parseAmount(
+  tx: Transaction,
+  payment: PaymentRow,
+  { pointer, amount }: { pointer: string; amount: string },
+  faults: FieldFaults,
+): Promise<bigint> {
   const currency = await findCurrency(tx, payment.currencyId);
   try {
     return parseUnits(amount, currency.decimals);
   } catch (error) {
     if (!(error instanceof AmountError)) throw error;
-    faults.add('/amount', error.message);
+    faults.add(pointer, error.message);
     return 1n;
   }
 }
 
 /** What an operation on this leg acts on: its deal, or before a deposit its offer. */
-function targetOf(deal: DealRow, verb: OperationVerb, amountUnits: bigint | null = null) {
+export function targetOf(deal: DealRow, verb: OperationVerb, amountUnits: bigint | null = null) {
   const { nodeId, paymentId, networkId, id: legId } = deal;
   return { nodeId, paymentId, legId, networkId, verb, amountUnits, stray: false, ...slotOf(deal) };
 }

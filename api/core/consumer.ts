@@ -1,5 +1,6 @@
 // Owns the create-payment consumer and what follows an operation's end: the two kinds of queued work. Each may run twice.
 import { lockPayment, restate } from './actions.ts';
+import { takeOver } from './awaited.ts';
 import type { Chain } from './chain.ts';
 import { type Sql, transact } from './db.ts';
 import { freezeTerms } from './deals.ts';
@@ -53,6 +54,7 @@ export async function consumeOperation(
 ): Promise<void> {
   const operation = await findOperation(sql, key);
   if (!operation || operation.status === 'done' || operation.status === 'failed') return;
+  if (!(await takeOver(sql, operation, (address) => submitter.holdsKey(address)))) return;
   const result = await submitter.submit(await findNetwork(sql, operation.networkId), operation);
   const { nodeId, paymentId, legId, verb } = operation;
   const actor = { type: 'operator' } as const;

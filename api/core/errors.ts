@@ -29,12 +29,20 @@ export type FieldFault = { pointer: string; message: string };
 export class CoreError extends Error {
   readonly code: ErrorCode;
   readonly faults: readonly FieldFault[];
+  /** Of rate_limited: when the same request may succeed. */
+  readonly retryAfterSeconds: number | undefined;
 
-  constructor(code: ErrorCode, detail: string, faults: readonly FieldFault[] = []) {
+  constructor(
+    code: ErrorCode,
+    detail: string,
+    faults: readonly FieldFault[] = [],
+    { retryAfterSeconds }: { retryAfterSeconds?: number } = {},
+  ) {
     super(detail);
     this.name = 'CoreError';
     this.code = code;
     this.faults = faults;
+    this.retryAfterSeconds = retryAfterSeconds;
   }
 }
 

@@ -68,7 +68,7 @@ export async function readFacts(
         coalesce(e.transaction_hash, m.deposit_transaction, c.transaction) as transaction_hash,
         coalesce(e.log_index, m.deposit_log_index, c.log_index) as log_index,
         d.chain_status as known_status, d.deal_id as known_deal_id, d.payer as known_payer,
-        d.released_units as known_released, d.refunded_units as known_refunded
+        d.released_units as known_released, d.refunded_units as known_refunded, d.fact_block as known_block
       from mirror cross join deal d
       left join lateral (
         select * from chain.deal m
@@ -96,8 +96,8 @@ export async function readFacts(
     ${
       only
         ? sql``
-        : sql`where (chain_status, deal_id, payer, released_units, refunded_units)
-            is distinct from (known_status, known_deal_id, known_payer, known_released, known_refunded)`
+        : sql`where (chain_status, deal_id, payer, released_units, refunded_units, block_number)
+            is distinct from (known_status, known_deal_id, known_payer, known_released, known_refunded, known_block)`
     }
     limit ${BATCH_SIZE}`;
 }
@@ -150,29 +150,47 @@ export async function isMirrored(
   return row !== undefined;
 }
 
-/** A deal's confirmed events in the chain's order, as the ledger takes them. */
+/** A deal's event as the ledger takes it, with what answers an operation that others sign. */
+export type MirroredEvent = DealEvent & { evidence: Hex | null; blockNumber: bigint; transactionHash: Hex };
+
+/** A deal's confirmed events in the chain's order. */
 export async function readEvents(
   sql: Sql | Transaction,
   network: NetworkRow,
   safe: SafeBlock,
   dealId: Hex,
-): Promise<DealEvent[]> {
+): Promise<MirroredEvent[]> {
   const rows = await sql<
-    { name: string; released: bigint; refunded: bigint; source: string; blockTimestamp: bigint }[]
+    (Omit<MirroredEvent, 'releasedUnits' | 'refundedUnits' | 'effectiveAt'> & {
+      released: bigint;
+      refunded: bigint;
+      blockTimestamp: bigint;
+    })[]
   >`
-    select name, released, refunded, block_timestamp,
+    select name, released, refunded, evidence, block_number, block_timestamp, transaction_hash,
       concat_ws(':', chain_id, block_hash, transaction_hash, log_index) as source
     from chain.deal_event
     where chain_id = ${network.eip155Id} and diamond = ${network.diamondAddress} and deal_id = ${dealId}
       and block_number <= ${safe.number}
     order by block_number, log_index`;
-  return rows.map(({ name, released, refunded, source, blockTimestamp }) => ({
-    source,
-    name,
+  return rows.map(({ released, refunded, blockTimestamp, ...event }) => ({
+    ...event,
     releasedUnits: released,
     refundedUnits: refunded,
     effectiveAt: new Date(Number(blockTimestamp) * 1000),
   }));
+}
+
+/** Who opened the dispute that a deal is in; null without one. */
+export async function disputeOpener(
+  sql: Sql | Transaction,
+  network: NetworkRow,
+  dealId: Hex,
+): Promise<'payer' | 'payee' | null> {
+  const [row] = await sql<{ disputedBy: 'payer' | 'payee' | null }[]>`
+    select disputed_by from chain.deal
+    where chain_id = ${network.eip155Id} and diamond = ${network.diamondAddress} and id = ${dealId}`;
+  return row?.disputedBy ?? null;
 }
 
 /** Confirmed deals that fund no payment and are not recorded yet: a second deal for an offer of ours, or other terms under our number or operator. */

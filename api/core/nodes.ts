@@ -15,6 +15,8 @@ export type NodeRecord = {
   effectivePolicy: DealPolicy;
   /** Whether requests for it and all below may go to private addresses, as it states itself. */
   local: boolean;
+  /** Its quota of unfunded cancellations, which cost the operator gas; null: as the nearest node above states it. */
+  unfundedCancelsPerDay: number | null;
   createdAt: Date;
   archivedAt: Date | null;
 };
@@ -29,12 +31,13 @@ export type NodePatch = {
   name?: string | undefined;
   policy?: Partial<DealPolicy> | undefined;
   local?: boolean | undefined;
+  unfundedCancelsPerDay?: number | null | undefined;
 };
 
 type Row = Omit<NodeRecord, 'effectivePolicy'> & { path: string[]; policies: Partial<DealPolicy>[] };
 
 const columnsOf = (sql: Sql | Transaction) => sql`
-  n.id, n.parent_id, n.path, n.name, n.policy, n.local, n.created_at, n.archived_at,
+  n.id, n.parent_id, n.path, n.name, n.policy, n.local, n.unfunded_cancels_per_day, n.created_at, n.archived_at,
   (select jsonb_agg(above.policy order by array_position(n.path, above.id)) from node above
    where above.id = any(n.path)) as policies`;
 
@@ -99,17 +102,17 @@ export async function addNode(
 }
 
 /**
- * Renames a node, replaces what it states of its policy, or marks it local.
- * @throws not_found · invalid_request · conflict · forbidden: only operators mark a node local.
+ * Renames a node, replaces what it states of its policy, marks it local, or sets its quota.
+ * @throws not_found · invalid_request · conflict · forbidden: the last two are for operators.
  */
 export async function updateNode(
   sql: Sql | Transaction,
   integration: Integration,
   id: string,
-  { name, policy, local }: NodePatch,
+  { name, policy, local, unfundedCancelsPerDay }: NodePatch,
 ): Promise<NodeRecord> {
   await authorizeNode(sql, integration, id);
-  if (local !== undefined) await requireOperator(sql, integration);
+  if (local !== undefined || unfundedCancelsPerDay !== undefined) await requireOperator(sql, integration);
   return await refuseTakenName(
     transact(sql, async (tx) => {
       await tx`select 1 from node where id = ${id} for update`;
@@ -120,7 +123,13 @@ export async function updateNode(
         checkPolicy(Object.assign({}, DEFAULT_POLICY, ...policies.slice(0, -1), stated), faults);
         faults.throwIfAny();
       }
-      const changed = { name: name ?? known.name, policy: tx.json(stated), local: local ?? known.local };
+      const changed = {
+        name: name ?? known.name,
+        policy: tx.json(stated),
+        local: local ?? known.local,
+        unfundedCancelsPerDay:
+          unfundedCancelsPerDay === undefined ? known.unfundedCancelsPerDay : unfundedCancelsPerDay,
+      };
       await tx`update node set ${tx(changed)} where id = ${id}`;
       return toRecord(await loadNode(tx, id));
     }),

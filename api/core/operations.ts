@@ -40,15 +40,27 @@ export type OperationTarget = {
 /** Adds an operation that we send, its log row and its queued work. */
 export async function requestOperation(tx: Transaction, target: OperationTarget, actor: Actor): Promise<OperationRow> {
   const operation = await insertOperation(tx, target, 'queued', actor);
-  await enqueue(
-    tx,
-    'submit_operation',
-    { nodeId: operation.nodeId, operationId: operation.id },
-    { key: operation.id, maxAttempts: SUBMIT_ATTEMPTS },
-  );
+  await enqueueOperation(tx, operation);
   const message = target.stray
     ? `A deal that funds no payment goes back to its payer: ${target.dealId}.`
     : `${target.verb} of deal ${target.dealId} is queued.`;
+  await logOperation(tx, operation, 'requested', message, actor);
+  return operation;
+}
+
+/** Hands an operation to the workers; one that holds its signer's key sends it. */
+export async function enqueueOperation(tx: Transaction, { nodeId, id }: OperationRow): Promise<void> {
+  await enqueue(tx, 'submit_operation', { nodeId, operationId: id }, { key: id, maxAttempts: SUBMIT_ATTEMPTS });
+}
+
+/** Adds an operation that waits for its signer's wallet, and its log row. */
+export async function awaitSignature(
+  tx: Transaction,
+  target: OperationTarget & { signer: Address },
+  actor: Actor,
+): Promise<OperationRow> {
+  const operation = await insertOperation(tx, target, 'awaiting_signature', actor);
+  const message = `${target.verb} of deal ${target.dealId} awaits the signature of ${target.signer}.`;
   await logOperation(tx, operation, 'requested', message, actor);
   return operation;
 }
@@ -110,6 +122,16 @@ export async function latestOperation(
     select * from operation where node_id = ${nodeId} and leg_id = ${id} and (signer is null or status in ('queued', 'submitted'))
     order by id desc limit 1`;
   return operation;
+}
+
+/** The operations on a leg that wait for a signature, oldest first; `lock` holds their rows until the transaction ends. */
+export async function awaitingOperations(
+  tx: Transaction,
+  { nodeId, id }: Pick<DealRow, 'nodeId' | 'id'>,
+): Promise<OperationRow[]> {
+  return await tx<OperationRow[]>`
+    select * from operation where node_id = ${nodeId} and leg_id = ${id} and status = 'awaiting_signature'
+    order by id for update`;
 }
 
 /** Whether the operation still waits for the chain's answer. */

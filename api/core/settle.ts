@@ -3,6 +3,7 @@
 import { type Hex, zeroAddress } from 'viem';
 import { dealId as hashOf } from '../../contracts/terms.ts';
 import { lockPayment, restate } from './actions.ts';
+import { answerAwaiting, expireAwaiting } from './awaited.ts';
 import type { Chain } from './chain.ts';
 import { columns, type Sql, type Transaction, transact } from './db.ts';
 import { termsOf } from './deals.ts';
@@ -46,6 +47,8 @@ export async function settleNetwork(sql: Sql, chain: Chain, network: NetworkRow)
     }
   }
   for (const stray of strays) await recordStray(sql, network, stray);
+  // Only when every event up to here was applied may a deadline say that nothing answered.
+  if (changed.length === 0) await expireAwaiting(sql, network, safe);
   if (doubted && dealtWith + strays.length === 0) throw doubted;
   return dealtWith + strays.length;
 }
@@ -70,6 +73,7 @@ async function settleLeg(
     await requireTrue(chain, network, deal, facts);
     const takenBack = await isTakenBack(tx, network, safe, deal, facts);
     await writeFacts(tx, payment, deal, facts);
+    const events = facts.dealId ? await readEvents(tx, network, safe, facts.dealId) : [];
     await postDealEvents(
       tx,
       {
@@ -81,8 +85,9 @@ async function settleLeg(
         feeRecipient: deal.feeRecipient,
       },
       deal,
-      facts.dealId ? await readEvents(tx, network, safe, facts.dealId) : [],
+      events,
     );
+    await answerAwaiting(tx, network, { ...deal, ...factColumns(facts) }, events);
     if (deal.cancelRequestedAt && facts.dealId) await forgetOvertakenCancel(tx, deal);
     await restate(tx, key, {
       message: describe(facts),
@@ -96,11 +101,8 @@ async function settleLeg(
 }
 
 async function writeFacts(tx: Transaction, payment: PaymentRow, deal: DealRow, facts: DealFacts): Promise<void> {
-  const { chainStatus, dealId, payer, releasedUnits, refundedUnits } = facts;
-  const { blockNumber: factBlock, transactionHash: factTransaction } = facts;
-  const row = { chainStatus, factBlock, factTransaction, dealId, payer, releasedUnits, refundedUnits };
   await tx`
-    update deal set ${tx(columns(row))}
+    update deal set ${tx(columns(factColumns(facts)))}
     where node_id = ${deal.nodeId} and id = ${deal.id}`;
   // The deposit that a payment shows is its first leg's; one signature usually funds them all.
   if (deal.leg !== 0) return;
@@ -109,8 +111,15 @@ async function writeFacts(tx: Transaction, payment: PaymentRow, deal: DealRow, f
     where node_id = ${payment.nodeId} and id = ${payment.id}`;
 }
 
+function factColumns(facts: DealFacts) {
+  const { chainStatus, dealId, payer, releasedUnits, refundedUnits } = facts;
+  const { blockNumber: factBlock, transactionHash: factTransaction } = facts;
+  return { chainStatus, factBlock, factTransaction, dealId, payer, releasedUnits, refundedUnits };
+}
+
 function differs(deal: DealRow, facts: DealFacts): boolean {
   return (
+    deal.factBlock !== facts.blockNumber ||
     deal.chainStatus !== facts.chainStatus ||
     deal.dealId !== facts.dealId ||
     deal.payer !== facts.payer ||

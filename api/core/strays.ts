@@ -1,5 +1,5 @@
 // Owns deals on chain that fund no payment: duplicates and unmatched ones. They are listed, and go back to their payer.
-import type { Hex } from 'viem';
+import type { Address, Hex } from 'viem';
 import { getAddress } from 'viem';
 import type { Sql, Transaction } from './db.ts';
 import { CoreError } from './errors.ts';
@@ -13,38 +13,60 @@ export type StrayDeal = {
   networkId: string;
   dealId: Hex;
   kind: 'unmatched' | 'duplicate';
-  nodeId: string;
-  paymentId: string;
-  payer: Hex;
-  token: Hex;
+  /** Both null when no payment has the deal's number. */
+  nodeId: string | null;
+  paymentId: string | null;
+  payer: Address;
+  payee: Address;
+  token: Address;
   amount: bigint;
+  fee: bigint;
   released: bigint;
   refunded: bigint;
   status: string;
   recordedAt: Date;
 };
 
-/** The stray deals that bear a number of one of the node's payments, newest first. */
-export async function listStrays(sql: Sql, nodeId: string): Promise<StrayDeal[]> {
-  return await sql<StrayDeal[]>`
-    select s.*, m.payer, m.token, m.amount, m.released, m.refunded, m.status
+/** A page of stray deals, newest first, and how many there are: a node's, or with null those that bear no number of ours. */
+export async function listStrays(
+  sql: Sql,
+  nodeId: string | null,
+  { page, perPage }: { page: number; perPage: number },
+): Promise<{ rows: StrayDeal[]; total: number }> {
+  const where = sql`s.node_id is not distinct from ${nodeId}::uuid`;
+  const [rows, [count]] = await Promise.all([
+    sql<StrayDeal[]>`
+      ${selectStrays(sql)} where ${where}
+      order by s.recorded_at desc, s.deal_id limit ${perPage} offset ${(page - 1) * perPage}`,
+    sql<{ total: number }[]>`select count(*)::int as total from (${selectStrays(sql)} where ${where}) s`,
+  ]);
+  return { rows, total: count?.total ?? 0 };
+}
+
+/** One stray deal, if there is it. */
+export async function findStray(
+  sql: Sql | Transaction,
+  network: Pick<NetworkRow, 'id'>,
+  dealId: Hex,
+): Promise<StrayDeal | undefined> {
+  const [row] = await sql<StrayDeal[]>`
+    ${selectStrays(sql)} where s.network_id = ${network.id} and s.deal_id = ${dealId}`;
+  return row;
+}
+
+// What a reorg took away is no row of the mirror any more.
+function selectStrays(sql: Sql | Transaction) {
+  return sql`
+    select s.*, m.payer, m.payee, m.token, m.amount, m.fee, m.released, m.refunded, m.status
     from stray_deal s
     join network n on n.id = s.network_id
     join chain c on c.id = n.chain_id
-    join chain.deal m on m.chain_id = c.eip155_id and m.diamond = n.diamond_address and m.id = s.deal_id
-    where s.node_id = ${nodeId}
-    order by s.recorded_at desc`;
-}
-
-/** The node whose payment's number a stray deal bears, if any. */
-export async function strayNode(sql: Sql, network: NetworkRow, dealId: Hex): Promise<string | null> {
-  const [row] = await sql<{ nodeId: string | null }[]>`
-    select node_id from stray_deal where network_id = ${network.id} and deal_id = ${dealId}`;
-  return row?.nodeId ?? null;
+    join chain.deal m on m.chain_id = c.eip155_id and m.diamond = n.diamond_address and m.id = s.deal_id`;
 }
 
 /**
- * Sends a stray deal back to its payer; asking again answers with the same operation.
+ * Sends a stray deal back to its payer; asking again answers with the same operation. One that is no node's is refunded in the
+ * name of `unownedBy`.
  * @throws not_found · illegal_transition when the deal names another operator, or nothing is held any more.
  */
 export async function refundStray(
@@ -52,6 +74,7 @@ export async function refundStray(
   network: NetworkRow,
   dealId: Hex,
   actor: Actor,
+  unownedBy: string | null = null,
 ): Promise<OperationRow> {
   const [stray] = await tx<{ nodeId: string | null; paymentId: string | null }[]>`
     select node_id, payment_id from stray_deal
@@ -59,7 +82,8 @@ export async function refundStray(
   const [deal] = await tx<MirroredTerms[]>`
     select * from chain.deal
     where chain_id = ${network.eip155Id} and diamond = ${network.diamondAddress} and id = ${dealId}`;
-  if (!stray?.nodeId || !stray.paymentId || !deal) throw new CoreError('not_found', 'There is no such stray deal.');
+  const nodeId = stray?.nodeId ?? unownedBy;
+  if (!stray || !nodeId || !deal) throw new CoreError('not_found', 'There is no such stray deal.');
   const [latest] = await tx<OperationRow[]>`
     select * from operation where network_id = ${network.id} and deal_id = ${dealId} and stray order by id desc limit 1`;
   if (latest && (inFlight(latest) || latest.status === 'done')) return latest;
@@ -70,7 +94,7 @@ export async function refundStray(
   return await requestOperation(
     tx,
     {
-      nodeId: stray.nodeId,
+      nodeId,
       paymentId: stray.paymentId,
       legId: null,
       networkId: network.id,

@@ -1,6 +1,13 @@
 // Owns the operator keys and what they send. Nonce and signed transaction are stored before anything is sent, so a process
 // that dies anywhere neither loses nor doubles a transaction: whoever runs the work next sends the very same bytes.
-import { BaseError, type Hex, keccak256, type PrivateKeyAccount, TransactionReceiptNotFoundError } from 'viem';
+import {
+  type Address,
+  BaseError,
+  type Hex,
+  keccak256,
+  type PrivateKeyAccount,
+  TransactionReceiptNotFoundError,
+} from 'viem';
 import { privateKeyToAccount } from 'viem/accounts';
 import { callData } from './calls.ts';
 import { type Chain, reachable, reasonOf, revertData } from './chain.ts';
@@ -40,6 +47,11 @@ export class Submitter {
     this.#accounts = new Map(accounts.map((account) => [account.address.toLowerCase(), account]));
   }
 
+  /** Whether transactions of this address (lowercase) can be signed here. */
+  holdsKey(address: string): boolean {
+    return this.#accounts.has(address);
+  }
+
   /**
    * Carries one operation to its end, or throws so that the queue tries again later.
    * @throws upstream_unavailable when the network does not answer, has no key here, or mined nothing yet.
@@ -65,8 +77,9 @@ export class Submitter {
 
   /** Estimates, then signs and stores under the signer's lock; a call that would revert ends the operation instead. */
   async #prepare(network: NetworkRow, operation: OperationRow): Promise<StoredTransaction | OperationResult> {
-    const account = this.#accounts.get(network.operatorAddress);
-    if (!account) throw new CoreError('upstream_unavailable', `No key for operator ${network.operatorAddress} here.`);
+    const signer = operation.signer ?? network.operatorAddress;
+    const account = this.#accounts.get(signer);
+    if (!account) throw new CoreError('upstream_unavailable', `No key for ${signer} here.`);
     const client = this.#chain.client(network);
     const data = callData(operation);
     let gas: bigint;
@@ -79,11 +92,11 @@ export class Submitter {
     }
     const fees = await reachable(network, () => client.estimateFeesPerGas());
     return await transact(this.#sql, async (tx) => {
-      await tx`select pg_advisory_xact_lock(hashtextextended(${`${network.id} ${network.operatorAddress}`}, 0))`;
+      await tx`select pg_advisory_xact_lock(hashtextextended(${`${network.id} ${signer}`}, 0))`;
       const current = await findOperation(tx, { nodeId: operation.nodeId, operationId: operation.id }, { lock: true });
       if (current?.status !== 'queued')
         throw new CoreError('upstream_unavailable', 'Another worker has taken this over.');
-      const nonce = await this.#nextNonce(tx, network);
+      const nonce = await this.#nextNonce(tx, network, signer);
       const raw = await account.signTransaction({
         chainId: Number(network.eip155Id),
         type: 'eip1559',
@@ -93,7 +106,7 @@ export class Submitter {
         nonce: Number(nonce),
         ...fees,
       });
-      const stored = { signer: network.operatorAddress, nonce, hash: keccak256(raw), raw, status: 'stored' as const };
+      const stored = { signer, nonce, hash: keccak256(raw), raw, status: 'stored' as const };
       await tx`
         insert into chain_transaction ${tx({
           ...stored,
@@ -106,8 +119,7 @@ export class Submitter {
     });
   }
 
-  async #nextNonce(tx: Transaction, network: NetworkRow): Promise<bigint> {
-    const address = network.operatorAddress;
+  async #nextNonce(tx: Transaction, network: NetworkRow, address: Address): Promise<bigint> {
     const mined = await reachable(network, () => this.#chain.client(network).getTransactionCount({ address }));
     const [row] = await tx<{ next: bigint | null }[]>`
       select max(nonce) + 1 as next from chain_transaction where network_id = ${network.id} and signer = ${address}`;

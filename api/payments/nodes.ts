@@ -2,8 +2,17 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { addNode, getNode, listNodes, type NodeRecord, setNodeArchived, updateNode } from '../core/nodes.ts';
 import { DEFAULT_POLICY } from '../core/platform.ts';
+import { DEFAULT_UNFUNDED_CANCELS_PER_DAY } from '../core/quotas.ts';
 import type { DealPolicy } from '../core/schema.ts';
-import { createRouter, jsonBody, jsonNumber, problems, requireIntegration, type Services } from '../http.ts';
+import {
+  createRouter,
+  jsonBody,
+  jsonNumber,
+  problems,
+  requireIntegration,
+  type Services,
+  wholeNumber,
+} from '../http.ts';
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';
 import { dealRequest, toPolicy } from './payment.ts';
 import { body, idParams, json, label, listQuery, paged } from './resource.ts';
@@ -37,13 +46,25 @@ const nodeResponse = z
     local: z.boolean().openapi({
       description: 'Whether requests for it and all below may go to private addresses and by plain http',
     }),
+    unfunded_cancels_per_day: z
+      .int()
+      .nullable()
+      .openapi({
+        description: `Unfunded payments that it may cancel within 24 hours, since each costs the operator gas; null: as the nearest node above says, else ${DEFAULT_UNFUNDED_CANCELS_PER_DAY}. For operators to set`,
+        example: 100,
+      }),
     created_at: z.string(),
     archived_at: z.string().nullable(),
   })
   .openapi('Node');
 
 const patchNode = z
-  .strictObject({ name: label.optional(), policy: policy.optional(), local: z.boolean().optional() })
+  .strictObject({
+    name: label.optional(),
+    policy: policy.optional(),
+    local: z.boolean().optional(),
+    unfunded_cancels_per_day: wholeNumber(0, 1_000_000).nullable().optional(),
+  })
   .openapi('PatchNode');
 
 /** Mounts the routes of nodes. */
@@ -115,7 +136,7 @@ export function nodeRoutes(services: Services) {
       ...shared,
       method: 'patch',
       path: '/nodes/{id}',
-      summary: 'Rename a node, replace what it states of its policy, or mark it local (operators)',
+      summary: 'Rename a node, replace what it states of its policy, mark it local or set its quota (operators)',
       middleware: [authenticated, jsonBody()] as const,
       request: {
         params: idParams,
@@ -124,8 +145,8 @@ export function nodeRoutes(services: Services) {
       responses: { 200: json(nodeResponse, 'The node'), ...problems(...refusals, 'conflict', 'payload_too_large') },
     }),
     async (c) => {
-      const { policy: stated, ...rest } = c.req.valid('json');
-      const patch = { ...rest, policy: stated && toPolicy(stated) };
+      const { policy: stated, unfunded_cancels_per_day: unfundedCancelsPerDay, ...rest } = c.req.valid('json');
+      const patch = { ...rest, unfundedCancelsPerDay, policy: stated && toPolicy(stated) };
       return c.json(render(await updateNode(sql, c.get('integration'), c.req.valid('param').id, patch)), 200);
     },
   );
@@ -162,6 +183,7 @@ function render(node: NodeRecord): z.input<typeof nodeResponse> {
     policy: renderStated(node.policy),
     effective_policy: renderPolicy(node.effectivePolicy),
     local: node.local,
+    unfunded_cancels_per_day: node.unfundedCancelsPerDay,
     created_at: node.createdAt.toISOString(),
     archived_at: node.archivedAt?.toISOString() ?? null,
   };

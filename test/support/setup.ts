@@ -21,10 +21,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await compileContracts(compileLog);
   await rm(compileLog);
   const running = await startStack();
-  const { databaseUrl, secret, operatorKey, folder } = running.stack;
+  const { databaseUrl, secret, operatorKey, arbiterKey, folder } = running.stack;
   try {
     const logPath = join(folder, 'worker.log');
-    const worker = await startWorker({ databaseUrl, secret, operatorKeys: [operatorKey], logPath });
+    const worker = await startWorker({ databaseUrl, secret, operatorKeys: [operatorKey, arbiterKey], logPath });
     project.provide('stack', running.stack);
     return async () => {
       await worker.process.stop();

@@ -32,6 +32,7 @@ export type Stack = {
   operatorKey: Hex;
   feeRecipient: Address;
   arbiter: Address;
+  arbiterKey: Hex;
 };
 
 /** A stack that the caller has started and can take apart. */
@@ -94,6 +95,7 @@ export async function startStack({ serverUrl }: { serverUrl?: string } = {}): Pr
       operatorKey: hardhatKey(ROLES.operator),
       feeRecipient: hardhatAccount(ROLES.feeRecipient).address,
       arbiter: hardhatAccount(ROLES.arbiter).address,
+      arbiterKey: hardhatKey(ROLES.arbiter),
     };
     return {
       stack,
