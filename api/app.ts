@@ -20,6 +20,7 @@ import {
   type Services,
 } from './http.ts';
 import { logRequests } from './logging.ts';
+import { eventWebhook } from './payments/events.ts';
 import { paymentsSurface, paymentsTags } from './payments/index.ts';
 import { documentScopes } from './scopes.ts';
 import { apiVersion, VERSION_HEADER, versions } from './versions.ts';
@@ -72,6 +73,7 @@ export function createApp(services: Services) {
 
   const payments = paymentsSurface(services);
   app.route('/api/v1', payments);
+  app.openAPIRegistry.registerWebhook(eventWebhook);
   documentScopes(app.openAPIRegistry, problems('forbidden'));
   const document = completeDocument(
     app.getOpenAPI31Document({

@@ -5,7 +5,7 @@ import type { MiddlewareHandler } from 'hono';
 import { routePath } from 'hono/route';
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Sql } from './core/db.ts';
-import { readEscrow, readMirrors, readQueue } from './core/vitals.ts';
+import { readEscrow, readMirrors, readQueue, readWebhooks } from './core/vitals.ts';
 
 // From a warm read (2 ms) to a request that waits for a chain (RPC_TIMEOUT_MS in core).
 const SECONDS = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
@@ -33,6 +33,15 @@ export class Metrics {
     'token',
   ]);
 
+  readonly #webhooksWaiting = this.#gauge('webhooks_waiting', 'Webhooks that have not arrived yet', []);
+  readonly #webhooksOldest = this.#gauge('webhooks_oldest_seconds', 'Age of the oldest of them', []);
+  readonly #webhooksFailed = this.#gauge('webhooks_failed', 'Webhooks given up after three days', []);
+  readonly #webhookEndpoints = this.#gauge(
+    'webhook_endpoints_failing',
+    'Endpoints with an open breaker, or disabled by a 410',
+    ['state'],
+  );
+
   constructor(sql: Sql) {
     this.#sql = sql;
     collectDefaultMetrics({ register: this.#registry });
@@ -53,10 +62,11 @@ export class Metrics {
 
   /** Everything as Prometheus reads it. @throws what the database throws */
   async expose(): Promise<string> {
-    const [queue, mirrors, escrow] = await Promise.all([
+    const [queue, mirrors, escrow, webhooks] = await Promise.all([
       readQueue(this.#sql),
       readMirrors(this.#sql),
       readEscrow(this.#sql),
+      readWebhooks(this.#sql),
     ]);
     // What is gone must not stay behind as its last number.
     for (const gauge of [this.#queueDue, this.#queueOldest, this.#queueExhausted]) gauge.reset();
@@ -74,6 +84,11 @@ export class Metrics {
       this.#held.set({ network, currency, token }, majorUnits(heldUnits, decimals));
       this.#credits.set({ network, currency, token }, majorUnits(creditUnits, decimals));
     }
+    this.#webhooksWaiting.set(webhooks.waiting);
+    this.#webhooksOldest.set(webhooks.oldestSeconds);
+    this.#webhooksFailed.set(webhooks.failed);
+    this.#webhookEndpoints.set({ state: 'open' }, webhooks.open);
+    this.#webhookEndpoints.set({ state: 'gone' }, webhooks.gone);
     return await this.#registry.metrics();
   }
 

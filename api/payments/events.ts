@@ -1,5 +1,5 @@
 // The event resource: everything that happened to the payments of a node and all below it, in one order that never changes.
-import { createRoute, z } from '@hono/zod-openapi';
+import { createRoute, type RouteConfig, z } from '@hono/zod-openapi';
 import { listEvents, renderEvent } from '../core/events.ts';
 import { createRouter, problems, requireIntegration, type Services } from '../http.ts';
 import { paymentStatusSchema } from './payment.ts';
@@ -55,6 +55,36 @@ const types = z
     description: 'Types or prefixes, comma-separated; a type covers its `.reverted`; left out: all',
     example: 'payment.*,deal.duplicate',
   });
+
+/** What a receiver of webhooks gets, as the OpenAPI document shows it. */
+export const eventWebhook: RouteConfig = {
+  method: 'post',
+  path: 'event',
+  operationId: 'receiveEvent',
+  summary: 'An event, sent to webhook endpoints and notify_urls',
+  description:
+    'Signed by Standard Webhooks. Comes again until it is answered with 2xx; the webhook-id tells repetitions.',
+  tags: ['Webhooks'],
+  security: [],
+  request: {
+    headers: z.object({
+      'webhook-id': z.uuid().openapi({ description: "The event's id" }),
+      'webhook-timestamp': z
+        .string()
+        .openapi({ description: 'Of the attempt, in Unix seconds', example: '1798804800' }),
+      'webhook-signature': z.string().openapi({
+        description: 'By each valid key, separated by spaces: `v1,` HMAC-SHA256 or `v1a,` Ed25519, base64',
+        example: 'v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=',
+      }),
+    }),
+    body: { required: true, content: { 'application/json': { schema: eventResponse } } },
+  },
+  responses: {
+    '2XX': { description: 'It has arrived' },
+    410: { description: 'Send no more: the endpoint is disabled' },
+    default: { description: 'It comes again' },
+  },
+};
 
 /** Mounts the route of events. */
 export function eventRoutes(services: Services) {

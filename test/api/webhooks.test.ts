@@ -1,4 +1,5 @@
 import { createHmac, createPublicKey, verify } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { Webhook } from 'standardwebhooks';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { type Received, type Receiver, startReceiver } from '../support/receiver.ts';
@@ -132,6 +133,33 @@ describe('the life of a payment', () => {
     // What stands for its URLs is no endpoint of the node's.
     const endpoints = (await market.get(`/webhook-endpoints?node_id=${market.nodeId}&archived=true&per_page=100`)).json;
     expect(endpoints.items.map((item: Json) => item.url)).not.toContain(receiver.url);
+  });
+});
+
+describe("the README's receiver", async () => {
+  const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
+  const code = /```js\n([^`]*(?:`[^`]+`[^`]*)*?)\n```/.exec(readme)?.[1] ?? '';
+  const { readWebhook } = await import(`data:text/javascript,${encodeURIComponent(code)}`);
+
+  test.each(['hmac', 'ed25519'])('%s: reads what is genuine and fresh, and nothing else', async (signature) => {
+    const { receiver, endpoint } = await openEndpoint({ signature });
+    const key = endpoint.signing_secret ?? endpoint.keys[0].public_key;
+    await market.post(`/webhook-endpoints/${endpoint.id}/rotate-secret`);
+    await market.post(`/webhook-endpoints/${endpoint.id}/test`);
+    await until(() => receiver.received.length).toBe(1);
+    const [{ body, headers, event }] = receiver.received as [Received];
+    expect(readWebhook(body, headers, key)).toEqual(event);
+    const stranger = (await openEndpoint({ signature })).endpoint;
+    for (const [changedBody, changedHeaders, changedKey] of [
+      [body.replace('test', 'text'), headers, key],
+      [body, { ...headers, 'webhook-id': crypto.randomUUID() }, key],
+      [body, { ...headers, 'webhook-timestamp': String(Number(headers['webhook-timestamp']) + 1) }, key],
+      [body, { ...headers, 'webhook-signature': 'v1,AAAA v1a,AAAA' }, key],
+      [body, headers, stranger.signing_secret ?? stranger.keys[0].public_key],
+    ]) {
+      expect(() => readWebhook(changedBody, changedHeaders, changedKey)).toThrow('not genuine');
+    }
+    expect(() => readWebhook(body, { ...headers, 'webhook-timestamp': '1700000000' }, key)).toThrow('too old');
   });
 });
 
