@@ -1,12 +1,35 @@
 /**
  * The chain side of the differential test: an in-process chain with the deployed diamond, its accounts unlocked, where a
- * call either succeeds or names the contract's error, at a block time that the test sets. It decides nothing.
+ * call either succeeds and tells events, or names the contract's error, at a block time that the test sets. It decides nothing.
  */
-import { type Address, decodeErrorResult, getAddress, type Hex, isHex, maxUint256, size, toHex } from 'viem';
+import {
+  type Address,
+  decodeErrorResult,
+  decodeEventLog,
+  encodeFunctionData,
+  type Hex,
+  isAddressEqual,
+  isHex,
+  type Log,
+  maxUint256,
+  parseAbi,
+  parseSignature,
+  size,
+  type TypedDataDefinition,
+  toFunctionSelector,
+  toHex,
+} from 'viem';
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts';
-import { escrowAbi } from '../../contracts/abi.ts';
-import { statusNames, type Terms } from '../../contracts/terms.ts';
-import { escrowDomain, settlementTypes } from '../../contracts/typed-data.ts';
+import { escrowAbi, usdcAbi } from '../../contracts/abi.ts';
+import { decodeDealState, statusNames, type Terms } from '../../contracts/terms.ts';
+import {
+  authorizationTypes,
+  escrowDomain,
+  permit2DealMessage,
+  permit2DealTypes,
+  permit2Domain,
+  settlementTypes,
+} from '../../contracts/typed-data.ts';
 import { encodeEscrowCall, setStage } from '../../scripts/bench/gas-stage.ts';
 import type { Call, ModelDeal } from './escrow.ts';
 
@@ -15,6 +38,16 @@ export const cast = ['payer', 'otherPayer', 'payee', 'otherPayee', 'operator', '
 
 /** What each of them holds in the beginning, in base units; payees hold little, so that giving back can fail. */
 export const START_BALANCE = 100_000n;
+
+/** How a call ended. */
+export interface Answer {
+  /** The name of the contract's error, undefined when the call succeeded. */
+  refusal: string | undefined;
+  /** What the diamond told, one line an event. */
+  events: string[];
+}
+
+type SignedDeposit = Extract<Call, { asBytes: boolean }>;
 
 /** A chain to hold the model against. */
 export type Arena = Awaited<ReturnType<typeof openArena>>;
@@ -29,8 +62,10 @@ export async function openArena() {
   for (const { address } of accounts) {
     await stage.rpc('hardhat_setBalance', [address, toHex(10n ** 22n)]);
     await stage.rpc('hardhat_impersonateAccount', [address]);
-    await transact(minter.address, token, encodeToken('mint(address,uint256)', address, START_BALANCE));
-    await transact(address, token, encodeToken('approve(address,uint256)', stage.diamond, maxUint256));
+    await transact(minter.address, token, encodeToken('mint', [address, START_BALANCE]));
+    for (const spender of [stage.diamond, stage.permit2]) {
+      await transact(address, token, encodeToken('approve', [spender, maxUint256]));
+    }
   }
 
   async function transact(from: Address, to: Address, data: Hex) {
@@ -38,22 +73,54 @@ export async function openArena() {
     await stage.rpc('eth_sendTransaction', [{ from, to, data, gas: toHex(10_000_000n) }]);
   }
 
-  async function sign(signer: Address, terms: Terms, [released, refunded, toPayee, toPayer, deadline]: bigint[]) {
+  async function sign(signer: Address, data: TypedDataDefinition): Promise<Hex> {
     const account = accounts.find(({ address }) => address === signer);
     if (!account) throw new Error(`${signer} is not in the cast`);
-    return account.signTypedData({
+    return account.signTypedData(data);
+  }
+
+  function settlementOf(terms: Terms, [released, refunded, toPayee, toPayer, deadline]: readonly bigint[]) {
+    return {
       domain: escrowDomain(stage.chainId, stage.diamond),
       types: settlementTypes,
       primaryType: 'Settlement',
-      message: {
-        deal: stage.idOf(terms),
-        released: released!,
-        refunded: refunded!,
-        toPayee: toPayee!,
-        toPayer: toPayer!,
-        deadline: deadline!,
-      },
+      message: { deal: stage.idOf(terms), released, refunded, toPayee, toPayer, deadline },
+    };
+  }
+
+  const tokenDomain = { name: 'USD Coin', version: '1', chainId: stage.chainId, verifyingContract: token };
+
+  async function encodePermit({ from, terms, deadline, signed }: SignedDeposit): Promise<Hex> {
+    const contract = { abi: usdcAbi, address: token } as const;
+    const nonce = await stage.reader.readContract({ ...contract, functionName: 'nonces', args: [from] });
+    const message = { owner: from, spender: stage.diamond, value: signed.amount, nonce, deadline };
+    const data = { domain: tokenDomain, types: permitTypes, primaryType: 'Permit', message };
+    const { v, r, s } = parseSignature(await sign(signed.signer, data));
+    return encodeEscrowCall('depositWithPermit', [terms, deadline, Number(v), r, s]);
+  }
+
+  async function encodeAuthorization({ terms, deadline, asBytes, signed }: SignedDeposit): Promise<Hex> {
+    const message = {
+      ...{ from: terms.payer, to: stage.diamond, value: signed.amount },
+      ...{ validAfter: 0n, validBefore: deadline, nonce: stage.idOf(terms) },
+    };
+    const types = authorizationTypes;
+    const data = { domain: tokenDomain, types, primaryType: 'ReceiveWithAuthorization', message };
+    const signature = await sign(signed.signer, data);
+    const { v, r, s } = parseSignature(signature);
+    const form = asBytes ? [signature] : [Number(v), r, s];
+    return encodeEscrowCall('depositWithAuthorization', [terms, 0n, deadline, ...form]);
+  }
+
+  async function encodePermit2({ terms, deadline, nonce, signed }: SignedDeposit): Promise<Hex> {
+    const message = permit2DealMessage(terms, stage.diamond, nonce, deadline);
+    const signature = await sign(signed.signer, {
+      domain: permit2Domain(stage.chainId, stage.permit2),
+      types: permit2DealTypes,
+      primaryType: 'PermitWitnessTransferFrom',
+      message: { ...message, permitted: { ...message.permitted, amount: signed.amount } },
     });
+    return encodeEscrowCall('depositWithPermit2', [terms, nonce, deadline, signature]);
   }
 
   async function encode(call: Call): Promise<Hex> {
@@ -71,10 +138,18 @@ export async function openArena() {
         return encodeEscrowCall(call.verb, [call.terms, toHex(0, { size: 32 })]);
       case 'settle': {
         const { terms, amount, deadline, signed } = call;
-        const ofPayer = await sign(terms.payer, terms, [...signed.payer]);
-        const ofPayee = await sign(terms.payee, terms, [...signed.payee]);
+        const ofPayer = await sign(terms.payer, settlementOf(terms, signed.payer));
+        const ofPayee = await sign(terms.payee, settlementOf(terms, signed.payee));
         return encodeEscrowCall('settle', [terms, amount, deadline, ofPayer, ofPayee]);
       }
+      case 'depositWithPermit':
+        return encodePermit(call);
+      case 'depositWithAuthorization':
+        return encodeAuthorization(call);
+      case 'depositWithPermit2':
+        return encodePermit2(call);
+      case 'approve':
+        return encodeToken('approve', [stage.diamond, maxUint256]);
       case 'withdraw':
         return encodeEscrowCall('withdraw', [token, call.account]);
       case 'setDelegate':
@@ -93,15 +168,19 @@ export async function openArena() {
     snapshot: () => stage.rpc('evm_snapshot', []),
     revert: (id: unknown) => stage.rpc('evm_revert', [id]),
 
-    /** Makes the call in a block of time `now`; the name of the contract's error, or undefined when it succeeded. */
-    async call(call: Call, now: bigint): Promise<string | undefined> {
+    /** Makes the call in a block of time `now`; what the diamond told, or the name of the error it ended with. */
+    async call(call: Call, now: bigint): Promise<Answer> {
       const data = await encode(call);
+      const to = call.verb === 'approve' ? token : stage.diamond;
       await stage.rpc('evm_setNextBlockTimestamp', [toHex(now)]);
       try {
-        await stage.rpc('eth_sendTransaction', [{ from: call.from, to: stage.diamond, data, gas: toHex(10_000_000n) }]);
-        return undefined;
+        const hash = await stage.rpc('eth_sendTransaction', [{ from: call.from, to, data, gas: toHex(10_000_000n) }]);
+        const { logs } = (await stage.rpc('eth_getTransactionReceipt', [hash])) as { logs: Log[] };
+        const own = logs.filter(({ address }) => isAddressEqual(address, stage.diamond));
+        return { refusal: undefined, events: own.map(lineOf) };
       } catch (error) {
-        return decodeErrorResult({ abi: escrowAbi, data: revertData(error) }).errorName;
+        const abi = [...escrowAbi, ...usdcAbi, ...permit2Errors];
+        return { refusal: decodeErrorResult({ abi, data: revertData(error) }).errorName, events: [] };
       }
     },
 
@@ -128,22 +207,60 @@ export async function openArena() {
     },
 
     async balanceOf(account: Address) {
-      const data = encodeToken('balanceOf(address)', account);
-      return BigInt((await stage.rpc('eth_call', [{ to: token, data }, 'latest'])) as Hex);
+      const contract = { abi: usdcAbi, address: token, functionName: 'balanceOf', args: [account] } as const;
+      return stage.reader.readContract(contract);
     },
   };
 }
 
-const selectors = {
-  'mint(address,uint256)': '0x40c10f19',
-  'approve(address,uint256)': '0x095ea7b3',
-  'balanceOf(address)': '0x70a08231',
+function encodeToken(functionName: 'mint' | 'approve', args: readonly [Address, bigint]): Hex {
+  return encodeFunctionData({ abi: usdcAbi, functionName, args });
+}
+
+const permit2Errors = parseAbi([
+  'error SignatureExpired(uint256 deadline)',
+  'error InvalidNonce()',
+  'error InvalidSigner()',
+]);
+const permitTypes = {
+  Permit: [
+    { name: 'owner', type: 'address' },
+    { name: 'spender', type: 'address' },
+    { name: 'value', type: 'uint256' },
+    { name: 'nonce', type: 'uint256' },
+    { name: 'deadline', type: 'uint256' },
+  ],
 } as const;
 
-function encodeToken(signature: keyof typeof selectors, account: Address, amount?: bigint): Hex {
-  const words = [getAddress(account).slice(2).toLowerCase().padStart(64, '0')];
-  if (amount !== undefined) words.push(toHex(amount, { size: 32 }).slice(2));
-  return `${selectors[signature]}${words.join('')}`;
+/** Errors by selector, as a batch names why it left an entry. */
+const errorNames = new Map(
+  escrowAbi.flatMap((item) =>
+    item.type === 'error'
+      ? [[toFunctionSelector(`${item.name}(${item.inputs.map(({ type }) => type)})`), item.name] as const]
+      : [],
+  ),
+);
+
+/** An event in the model's words. @throws Error for one that the model never tells */
+function lineOf({ data, topics }: Log): string {
+  const { eventName, args } = decodeEventLog({ abi: escrowAbi, data, topics });
+  switch (eventName) {
+    case 'Deposited':
+      return `Deposited ${args.id} ${args.payer} ${args.payee} ${Object.values(args.terms)}`;
+    case 'Skipped':
+      return `Skipped ${args.id} ${errorNames.get(args.reason)}`;
+    case 'Withdrawn':
+      return `Withdrawn ${args.account} ${args.amount}`;
+    case 'DelegateChanged':
+      return `DelegateChanged ${args.operator} ${args.delegate} ${args.allowed}`;
+    default: {
+      if (!('state' in args)) throw new Error(`${eventName} is not expected here`);
+      const { released, refunded, status } = decodeDealState(args.state);
+      const opener = (args.state >> 248n) & 1n ? ' by the payee' : ' by the payer';
+      const more = eventName === 'DisputeOpened' ? opener : '';
+      return `${eventName} ${args.id} ${released} ${refunded} ${status}${more}`;
+    }
+  }
 }
 
 /** The revert data in whatever the provider threw. @throws that, when there is none */

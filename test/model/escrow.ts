@@ -1,9 +1,10 @@
 /**
- * The escrow once more, as a few rules over maps: what each verb does to deals, balances and credits, or which error it
- * ends with. It knows no chain and no encoding; the differential test holds the contract against it.
+ * The escrow once more, as a few rules over maps: what each verb does to deals, balances and credits and what it tells, or
+ * which error it ends with. It knows no chain and no encoding; the differential test holds the contract against it.
  */
 import { type Address, type Hex, zeroAddress } from 'viem';
 import { MAX_AMOUNT, MAXIMUM_HORIZON_SECONDS, MINIMUM_GAP_SECONDS, type Terms } from '../../contracts/terms.ts';
+import { Refusal, type Signed, TokenModel } from './token.ts';
 
 /** A deal as the model keeps it; amounts in base units. */
 export interface ModelDeal {
@@ -29,27 +30,33 @@ export type Call = { from: Address } & (
       /** What the parties signed: released, refunded, to the payee, to the payer, deadline. */
       signed: { payer: readonly bigint[]; payee: readonly bigint[] };
     }
+  | {
+      verb: 'depositWithPermit' | 'depositWithAuthorization' | 'depositWithPermit2';
+      terms: Terms;
+      deadline: bigint;
+      /** Permit2's; ERC-2612 counts its own, ERC-3009's is the deal. */
+      nonce: bigint;
+      /** ERC-3009: the signature as bytes instead of v, r, s. */
+      asBytes: boolean;
+      signed: Signed;
+    }
+  /** The token's own: an unlimited allowance for the diamond. */
+  | { verb: 'approve' }
   | { verb: 'withdraw'; account: Address }
   | { verb: 'setDelegate'; delegate: Address; allowed: boolean }
 );
 
-/** A verb's refusal, by the name of the contract's error. */
-export class Refusal extends Error {
-  constructor(name: string) {
-    super(name);
-    this.name = name;
-  }
-}
-
 const none: ModelDeal = { status: 'None', released: 0n, refunded: 0n };
 const MAX_BATCH = 100;
 
-/** The escrow of one honest token whose holders all gave the diamond an unlimited allowance. */
+/** The escrow of one honest token. */
 export class EscrowModel {
   /** Unix seconds of the next call's block. */
   now = 0n;
   readonly deals = new Map<Hex, ModelDeal>();
-  readonly balances = new Map<Address, bigint>();
+  readonly token = new TokenModel();
+  /** What the last call told, one line an event. */
+  events: string[] = [];
   readonly credits = new Map<Address, bigint>();
   readonly delegates = new Set<string>();
   private readonly idOf: (terms: Terms) => Hex;
@@ -67,58 +74,83 @@ export class EscrowModel {
 
   /** Does what the verb does, or nothing. @throws Refusal by the name of the contract's error */
   call(call: Call): void {
+    this.events = [];
     switch (call.verb) {
       case 'deposit':
-        this.deposit(call.from, [call.terms]);
+        this.deposit(call.from, [call.terms], (sum) => this.token.take(call.from, this.diamond, sum));
         return;
       case 'depositMany':
         requireBatch(call.list);
-        this.deposit(call.from, call.list);
+        this.deposit(call.from, call.list, (sum) => this.token.take(call.from, this.diamond, sum));
+        return;
+      case 'depositWithPermit': {
+        const permit = { ...call, now: this.now };
+        this.deposit(call.from, [call.terms], (sum) => this.token.takeByPermit(call.from, this.diamond, sum, permit));
+        return;
+      }
+      case 'depositWithAuthorization': {
+        const payer = namedPayer(call.terms);
+        const { deadline, signed } = call;
+        const receive = (sum: bigint) => this.token.receive(payer, this.diamond, sum, deadline, this.now, signed);
+        this.deposit(payer, [call.terms], receive);
+        return;
+      }
+      case 'depositWithPermit2': {
+        const payer = namedPayer(call.terms);
+        const transfer = { ...call, now: this.now };
+        this.deposit(payer, [call.terms], (sum) => this.token.receiveByPermit2(payer, this.diamond, sum, transfer));
+        return;
+      }
+      case 'approve':
+        this.token.allowances.delete(call.from);
         return;
       case 'release':
         this.requireMay(call.from, call.terms, call.terms.payer);
-        this.release(call.terms, this.held(call.terms));
+        this.release(call.terms, this.held(call.terms), 'Released');
         return;
       case 'releasePart':
         this.requireMay(call.from, call.terms, call.terms.payer);
         requirePart(call.amount, this.held(call.terms));
-        this.release(call.terms, call.amount);
+        this.release(call.terms, call.amount, 'Released');
         return;
       case 'releaseMany':
         this.each(call.list, (terms) => {
-          if (this.whyNot(call.from, terms, terms.payer) === undefined) this.release(terms, this.held(terms));
-          return;
+          const reason = this.whyNot(call.from, terms, terms.payer);
+          if (reason === undefined) this.release(terms, this.held(terms), 'Released');
+          else this.skip(terms, reason);
         });
         return;
       case 'cancelDeal':
         if (this.deal(call.terms).status === 'None') {
-          if (!this.mayClose(call.from, call.terms)) throw new Refusal('NotAllowed');
-          this.write(call.terms, { ...none, status: 'Cancelled' });
+          const reason = this.whyNotClose(call.from, call.terms);
+          if (reason) throw new Refusal(reason);
+          this.close(call.terms);
           return;
         }
         this.requireMay(call.from, call.terms, call.terms.payee);
-        this.refund(call.terms, this.held(call.terms));
+        this.refund(call.terms, this.held(call.terms), 'DealCancelled');
         return;
       case 'cancelMany':
         this.each(call.list, (terms) => {
-          if (this.deal(terms).status === 'None') {
-            if (this.mayClose(call.from, terms)) this.write(terms, { ...none, status: 'Cancelled' });
-            return;
-          } else if (this.whyNot(call.from, terms, terms.payee) === undefined) this.refund(terms, this.held(terms));
+          const isUnfunded = this.deal(terms).status === 'None';
+          const reason = isUnfunded ? this.whyNotClose(call.from, terms) : this.whyNot(call.from, terms, terms.payee);
+          if (reason !== undefined) this.skip(terms, reason);
+          else if (isUnfunded) this.close(terms);
+          else this.refund(terms, this.held(terms), 'DealCancelled');
         });
         return;
       case 'refundPart':
         this.requireMay(call.from, call.terms, call.terms.payee);
         requirePart(call.amount, this.held(call.terms));
-        this.refund(call.terms, call.amount);
+        this.refund(call.terms, call.amount, 'Refunded');
         return;
       case 'claim':
         this.requireDefault(call.terms, 1);
-        this.release(call.terms, this.held(call.terms));
+        this.release(call.terms, this.held(call.terms), 'Claimed');
         return;
       case 'reclaim':
         this.requireDefault(call.terms, 0);
-        this.refund(call.terms, this.held(call.terms));
+        this.refund(call.terms, this.held(call.terms), 'Reclaimed');
         return;
       case 'returnPayment':
         this.returnPayment(call.from, call.terms, call.amount);
@@ -133,7 +165,7 @@ export class EscrowModel {
         if (this.deal(call.terms).status !== 'Disputed') throw new Refusal('WrongStatus');
         if (call.from !== call.terms.arbiter) throw new Refusal('NotAllowed');
         if (this.now > call.terms.resolutionDeadline) throw new Refusal('AfterDeadline');
-        this.split(call.terms, call.amount);
+        this.split(call.terms, call.amount, 'Resolved');
         return;
       case 'settle':
         this.settle(call);
@@ -142,27 +174,25 @@ export class EscrowModel {
         const amount = this.credits.get(call.account) ?? 0n;
         if (amount === 0n) throw new Refusal('NothingToWithdraw');
         this.credits.set(call.account, 0n);
-        this.move(this.diamond, call.account, amount);
+        this.events.push(`Withdrawn ${call.account} ${amount}`);
+        this.pay(call.account, amount);
         return;
       }
       case 'setDelegate': {
         const key = `${call.from} ${call.delegate}`;
         if (call.allowed) this.delegates.add(key);
         else this.delegates.delete(key);
+        this.events.push(`DelegateChanged ${call.from} ${call.delegate} ${call.allowed}`);
       }
     }
   }
 
-  /** Opens all or none. */
-  private deposit(from: Address, list: Terms[]) {
+  /** Opens all, then lets `take` move the tokens for them; or does nothing. */
+  private deposit(from: Address, list: Terms[], take: (sum: bigint) => void) {
     const opened: Hex[] = [];
     try {
       for (const terms of list) opened.push(this.open(from, terms));
-      this.move(
-        from,
-        this.diamond,
-        list.reduce((sum, terms) => sum + terms.amount, 0n),
-      );
+      take(list.reduce((sum, terms) => sum + terms.amount, 0n));
     } catch (error) {
       for (const id of opened) this.deals.delete(id);
       throw error;
@@ -176,7 +206,13 @@ export class EscrowModel {
     const named = { ...terms, payer };
     if (this.deal(named).status !== 'None') throw new Refusal('WrongStatus');
     this.write(named, { ...none, status: 'Funded' });
+    this.events.push(`Deposited ${this.idOf(named)} ${payer} ${terms.payee} ${Object.values(named)}`);
     return this.idOf(named);
+  }
+
+  private close(terms: Terms) {
+    this.write(terms, { ...none, status: 'Cancelled' });
+    this.tell('DealCancelled', terms);
   }
 
   private checkTerms(terms: Terms, payer: Address) {
@@ -209,6 +245,7 @@ export class EscrowModel {
     if (this.now > terms.settlementDeadline) throw new Refusal('AfterDeadline');
     if (from !== terms.payer && from !== terms.payee) throw new Refusal('NotAllowed');
     this.write(terms, { ...deal, status: 'Disputed', disputedBy: from });
+    this.tell('DisputeOpened', terms, from === terms.payee ? ' by the payee' : ' by the payer');
   }
 
   private withdrawDispute(from: Address, terms: Terms) {
@@ -216,6 +253,7 @@ export class EscrowModel {
     if (deal.status !== 'Disputed') throw new Refusal('WrongStatus');
     if (from !== disputedBy) throw new Refusal('NotAllowed');
     this.write(terms, { ...deal, status: 'Funded' });
+    this.tell('DisputeWithdrawn', terms);
   }
 
   private returnPayment(from: Address, terms: Terms, amount: bigint) {
@@ -223,8 +261,9 @@ export class EscrowModel {
     if (deal.status !== 'Settled') throw new Refusal('WrongStatus');
     if (from !== terms.payee) throw new Refusal('NotAllowed');
     requirePart(amount, terms.amount - deal.refunded);
-    this.move(terms.payee, terms.payer, amount);
+    this.token.take(terms.payee, terms.payer, amount);
     this.write(terms, { ...deal, refunded: deal.refunded + amount });
+    this.tell('PaymentReturned', terms);
   }
 
   private settle({ from, terms, amount, deadline, signed }: Extract<Call, { verb: 'settle' }>) {
@@ -236,30 +275,33 @@ export class EscrowModel {
     const due = [released, refunded, amount, held - amount, deadline].join();
     if (from !== terms.payer && signed.payer.join() !== due) throw new Refusal('SignatureInvalid');
     if (from !== terms.payee && signed.payee.join() !== due) throw new Refusal('SignatureInvalid');
-    this.split(terms, amount);
+    this.split(terms, amount, 'DealSettled');
   }
 
-  private split(terms: Terms, toPayee: bigint) {
+  private split(terms: Terms, toPayee: bigint, event: string) {
     const held = this.held(terms);
     if (toPayee > held) throw new Refusal('AmountOutOfRange');
     if (toPayee > 0n) this.release(terms, toPayee);
     if (toPayee < held) this.refund(terms, held - toPayee);
+    this.tell(event, terms);
   }
 
   /** Moves `amount` of what is held to the payee; the fee taken so far is always floor(fee × released ÷ amount). */
-  private release(terms: Terms, amount: bigint) {
+  private release(terms: Terms, amount: bigint, event?: string) {
     const deal = this.deal(terms);
     const released = deal.released + amount;
     const fee = (terms.fee * released) / terms.amount - (terms.fee * deal.released) / terms.amount;
     this.write(terms, this.ended(terms, { ...deal, released }));
     this.credits.set(terms.feeRecipient, (this.credits.get(terms.feeRecipient) ?? 0n) + fee);
-    this.move(this.diamond, terms.payee, amount - fee);
+    this.pay(terms.payee, amount - fee);
+    if (event) this.tell(event, terms);
   }
 
-  private refund(terms: Terms, amount: bigint) {
+  private refund(terms: Terms, amount: bigint, event?: string) {
     const deal = this.deal(terms);
     this.write(terms, this.ended(terms, { ...deal, refunded: deal.refunded + amount }));
-    this.move(this.diamond, terms.payer, amount);
+    this.pay(terms.payer, amount);
+    if (event) this.tell(event, terms);
   }
 
   private ended(terms: Terms, deal: ModelDeal): ModelDeal {
@@ -288,8 +330,8 @@ export class EscrowModel {
     }
   }
 
-  private mayClose(from: Address, terms: Terms) {
-    return from === terms.payee || this.isOperator(from, terms);
+  private whyNotClose(from: Address, terms: Terms): string | undefined {
+    return from === terms.payee || this.isOperator(from, terms) ? undefined : 'NotAllowed';
   }
 
   private isOperator(from: Address, terms: Terms) {
@@ -309,12 +351,25 @@ export class EscrowModel {
     this.deals.set(this.idOf(terms), deal);
   }
 
-  private move(from: Address, to: Address, amount: bigint) {
-    const balance = this.balances.get(from) ?? 0n;
-    if (balance < amount) throw new Refusal('TransferFailed');
-    this.balances.set(from, balance - amount);
-    this.balances.set(to, (this.balances.get(to) ?? 0n) + amount);
+  private pay(account: Address, amount: bigint) {
+    this.token.move(this.diamond, account, amount, 'TransferFailed');
   }
+
+  private skip(terms: Terms, reason: string) {
+    this.events.push(`Skipped ${this.idOf(terms)} ${reason}`);
+  }
+
+  /** Every event of a deal carries its state afterwards. */
+  private tell(event: string, terms: Terms, more = '') {
+    const { released, refunded, status } = this.deal(terms);
+    this.events.push(`${event} ${this.idOf(terms)} ${released} ${refunded} ${status}${more}`);
+  }
+}
+
+/** The payer of terms that somebody else may relay. */
+function namedPayer({ payer }: Terms): Address {
+  if (payer === zeroAddress) throw new Refusal('PayerMissing');
+  return payer;
 }
 
 function requirePart(amount: bigint, held: bigint) {

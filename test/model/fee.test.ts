@@ -15,7 +15,7 @@ const words = [{ type: 'bytes32' }, { type: 'uint256' }, { type: 'uint256' }, { 
 
 test('is exact for every amount up to 10,000, and the same in the contract', () => {
   const model = new EscrowModel((terms) => `0x${terms.ref}`, diamond);
-  model.balances.set(payer, 10n ** 9n);
+  model.token.balances.set(payer, 10n ** 9n);
   const terms: Terms = {
     ref: 0n,
     operator,
@@ -42,7 +42,7 @@ test('is exact for every amount up to 10,000, and the same in the contract', () 
 
 function walkDown(model: EscrowModel, deal: Terms, start: Hex): Hex {
   const feesBefore = model.credits.get(feeRecipient) ?? 0n;
-  const paidBefore = model.balances.get(payee) ?? 0n;
+  const paidBefore = model.token.balances.get(payee) ?? 0n;
   let walk = start;
   for (let slices = 0; model.deal(deal).status !== 'Settled'; slices++) {
     const before = model.deal(deal);
@@ -54,7 +54,7 @@ function walkDown(model: EscrowModel, deal: Terms, start: Hex): Hex {
     const { released, refunded } = model.deal(deal);
     const fee = (model.credits.get(feeRecipient) ?? 0n) - feesBefore;
     if (fee !== feeAt(deal, released)) expect(fee, `fee of ${deal.amount}`).toBe(feeAt(deal, released));
-    const paid = (model.balances.get(payee) ?? 0n) - paidBefore;
+    const paid = (model.token.balances.get(payee) ?? 0n) - paidBefore;
     if (paid !== released - fee) expect(paid, `paid of ${deal.amount}`).toBe(released - fee);
     walk = keccak256(encodeAbiParameters(words, [walk, released, refunded, fee]));
   }
