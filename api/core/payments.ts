@@ -4,7 +4,16 @@ import type { Sql, Transaction } from './db.ts';
 import { CoreError } from './errors.ts';
 import { findMembers, type SealedMember } from './members.ts';
 import { findCurrencies, findNetworks, type Integration, mayActOn } from './platform.ts';
-import type { CurrencyRow, DealRow, NetworkRow, PaymentGroup, PaymentRow } from './schema.ts';
+import type {
+  CurrencyRow,
+  DealRow,
+  NetworkRow,
+  PaymentGroup,
+  PaymentMethod,
+  PaymentRow,
+  PaymentStatus,
+} from './schema.ts';
+import { Together } from './together.ts';
 
 /** A payment with what is needed to show it. */
 export type PaymentRecord = {
@@ -74,41 +83,123 @@ export async function authorizePayment(
   paymentId: string,
   { foreign = 'not_found' }: { foreign?: 'not_found' | 'forbidden' } = {},
 ): Promise<PaymentKey> {
-  const [row] = await sql<{ nodeId: string }[]>`select node_id from payment where id = ${paymentId}`;
+  const [row] = await sql<{ nodeId: string; allowed: boolean }[]>`
+    select p.node_id, ${integration.nodeId} = any(n.path) as allowed
+    from payment p join node n on n.id = p.node_id where p.id = ${paymentId}`;
   if (!row) throw new CoreError('not_found', 'The payment does not exist.');
-  if (!(await mayActOn(sql, integration, row.nodeId))) {
+  if (!row.allowed) {
     if (foreign === 'not_found') throw new CoreError('not_found', 'The payment does not exist.');
     throw new CoreError('forbidden', "The integration has no rights on the payment's node.");
   }
   return { nodeId: row.nodeId, paymentId };
 }
 
-/** Which payments of a node to list. */
+/**
+ * Finds payments that integrations may see, those of concurrent requests together; each throws not_found when there is none, or
+ * when it is not the caller's.
+ */
+export function paymentFinder(sql: Sql): (integration: Integration, paymentId: string) => Promise<PaymentRecord> {
+  const finder = new Together<{ nodeId: string; paymentId: string }, PaymentRecord>(
+    async (asked) => {
+      const ids = [...new Set(asked.map(({ paymentId }) => paymentId))];
+      const rows = await sql<(PaymentRow & { path: string[] })[]>`
+        select p.*, n.path from payment p join node n on n.id = p.node_id where p.id = any(${ids}::uuid[])`;
+      const records = new Map((await loadRecords(sql, rows)).map((record) => [record.payment.id, record]));
+      const paths = new Map(rows.map(({ id, path }) => [id, path]));
+      return asked.map(({ nodeId, paymentId }) => {
+        const record = paths.get(paymentId)?.includes(nodeId) && records.get(paymentId);
+        return record || new CoreError('not_found', 'The payment does not exist.');
+      });
+    },
+    { atOnce: 3 },
+  );
+  return (integration, paymentId) => finder.add({ nodeId: integration.nodeId, paymentId });
+}
+
+/** Which payments of a node to list; times are bounds, the first inclusive, the second not. */
 export type PaymentFilter = {
   nodeId: string;
   walletId?: string | undefined;
   networkId?: string | undefined;
+  externalId?: string | undefined;
+  status?: PaymentStatus | undefined;
+  paymentMethod?: PaymentMethod | undefined;
   paymentGroup?: PaymentGroup | undefined;
+  createdFrom?: Date | undefined;
+  createdTo?: Date | undefined;
 };
 
-/** A page of a node's payments, newest first, and how many there are. @throws not_found when the node is not the caller's. */
+/** A page by its number, or what comes after a payment of the list. */
+export type PaymentPage = { page: number; perPage: number; after?: string | undefined };
+
+/** A filtered list is counted no further. Counting so many takes 1 to 2 ms; the whole list's number is kept. */
+export const MOST_COUNTED = 10_000;
+
+/**
+ * A page of a node's payments, newest first, and how many there are: exactly, or for a filter {@link MOST_COUNTED} at most.
+ * @throws not_found when the node is not the caller's; invalid_request when `after` is no payment of it.
+ */
 export async function listPayments(
-  sql: Sql | Transaction,
+  sql: Sql,
   integration: Integration,
   filter: PaymentFilter,
-  { page, perPage }: { page: number; perPage: number },
+  page: PaymentPage,
 ): Promise<{ records: PaymentRecord[]; total: number }> {
-  if (!(await mayActOn(sql, integration, filter.nodeId))) throw new CoreError('not_found', 'The node does not exist.');
-  const where = sql`
-    node_id = ${filter.nodeId}
-    ${filter.walletId ? sql`and wallet_id = ${filter.walletId}` : sql``}
-    ${filter.networkId ? sql`and network_id = ${filter.networkId}` : sql``}
-    ${filter.paymentGroup ? sql`and payment_group = ${filter.paymentGroup}` : sql``}`;
-  const [payments, [count]] = await Promise.all([
-    sql<PaymentRow[]>`
-      select * from payment where ${where}
-      order by created_at desc, id desc limit ${perPage} offset ${(page - 1) * perPage}`,
-    sql<{ total: number }[]>`select count(*)::int as total from payment where ${where}`,
+  const { nodeId } = filter;
+  const [allowed, payments, total] = await Promise.all([
+    mayActOn(sql, integration, nodeId),
+    readPage(sql, filter, page),
+    countPayments(sql, filter),
   ]);
-  return { records: await loadRecords(sql, payments), total: count?.total ?? 0 };
+  if (!allowed) throw new CoreError('not_found', 'The node does not exist.');
+  if (page.after !== undefined && payments.length === 0) await requirePayment(sql, nodeId, page.after);
+  return { records: await loadRecords(sql, payments), total };
+}
+
+/** Skips along the index and reads only the rows that it returns; after a payment it skips nothing, however deep. */
+async function readPage(sql: Sql, filter: PaymentFilter, { page, perPage, after }: PaymentPage): Promise<PaymentRow[]> {
+  const rest =
+    after === undefined
+      ? sql``
+      : sql`and (created_at, id) < (select created_at, id from payment where node_id = ${filter.nodeId} and id = ${after})`;
+  return await sql<PaymentRow[]>`
+    with listed as materialized (
+      select node_id, id from payment where ${conditions(sql, filter)} ${rest}
+      order by created_at desc, id desc limit ${perPage} offset ${(page - 1) * perPage})
+    select p.* from listed join payment p using (node_id, id) order by p.created_at desc, p.id desc`;
+}
+
+async function countPayments(sql: Sql, filter: PaymentFilter): Promise<number> {
+  const { nodeId, ...narrowing } = filter;
+  const filtered = Object.values(narrowing).some((value) => value !== undefined);
+  const [row] = await (filtered
+    ? sql<{ total: number }[]>`
+        select count(*)::int as total from (
+          select 1 from payment where ${conditions(sql, filter)} limit ${MOST_COUNTED}) listed`
+    : sql<{ total: number }[]>`
+        select coalesce(sum(payments), 0)::int as total from payment_count where node_id = ${nodeId}`);
+  return row?.total ?? 0;
+}
+
+function conditions(sql: Sql, filter: PaymentFilter) {
+  const { nodeId, walletId, networkId, externalId, status, paymentMethod, paymentGroup, createdFrom, createdTo } =
+    filter;
+  return sql`
+    node_id = ${nodeId}
+    ${walletId ? sql`and wallet_id = ${walletId}` : sql``}
+    ${networkId ? sql`and network_id = ${networkId}` : sql``}
+    ${externalId ? sql`and external_id = ${externalId}` : sql``}
+    ${status ? sql`and status = ${status}` : sql``}
+    ${paymentMethod ? sql`and payment_method = ${paymentMethod}` : sql``}
+    ${paymentGroup ? sql`and payment_group = ${paymentGroup}` : sql``}
+    ${createdFrom ? sql`and created_at >= ${createdFrom}` : sql``}
+    ${createdTo ? sql`and created_at < ${createdTo}` : sql``}`;
+}
+
+async function requirePayment(sql: Sql, nodeId: string, id: string): Promise<void> {
+  const [row] = await sql`select 1 from payment where node_id = ${nodeId} and id = ${id}`;
+  if (row) return;
+  throw new CoreError('invalid_request', 'Not valid: after.', [
+    { pointer: '/after', message: 'is not a payment of the node' },
+  ]);
 }

@@ -19,9 +19,16 @@ const freeText = (max: number) =>
   z
     .string()
     .max(max)
-    .refine((text) => !text.includes('\0'), 'must not contain a NUL character');
+    .refine((text) => !text.includes('\0'), 'must not contain a NUL character')
+    .refine((text) => text.isWellFormed(), 'must not contain half a surrogate pair');
 const MAX_PERIOD_SECONDS = 5 * 365 * 86_400;
 const MAX_RETRIES = 20;
+
+/** How money comes in. */
+export const paymentMethod = z.enum(['web3', 'credit_card', 'bank_transfer']);
+
+/** What is paid for. */
+export const paymentGroup = z.enum(['product', 'listing_or_subscription']);
 
 const itemRequest = z.strictObject({
   name: freeText(255).optional(),
@@ -76,8 +83,8 @@ export const createRequest = z
     currency_id: z.uuid(),
     price: decimalText.openapi({ example: 25.5 }),
     paid_price: decimalText.openapi({ description: "What the payer pays: the deal's amount", example: 25.5 }),
-    payment_method: z.enum(['web3', 'credit_card', 'bank_transfer']),
-    payment_group: z.enum(['product', 'listing_or_subscription']),
+    payment_method: paymentMethod,
+    payment_group: paymentGroup,
     payment_address: address.openapi({ description: 'The payee', minLength: 10 }),
     items: z.array(itemRequest).max(200).optional(),
     metadata: freeText(16_384).optional(),
@@ -230,8 +237,8 @@ export const paymentResponse = z
     price_units: units,
     paid_price: z.number(),
     paid_price_units: units,
-    payment_method: z.enum(['web3', 'credit_card', 'bank_transfer']),
-    payment_group: z.enum(['product', 'listing_or_subscription']),
+    payment_method: paymentMethod,
+    payment_group: paymentGroup,
     payment_address: z.string(),
     items: z.array(
       z.object({ name: z.string().nullable(), price: z.number().nullable(), external_id: z.string().nullable() }),

@@ -5,7 +5,15 @@ import { retrySend, rotateAccessToken } from '../core/actions.ts';
 import { paymentCreator } from '../core/creation.ts';
 import type { Actor } from '../core/log.ts';
 import { listLogs } from '../core/log.ts';
-import { authorizePayment, listPayments, loadPayment, type PaymentKey, type PaymentRecord } from '../core/payments.ts';
+import {
+  authorizePayment,
+  listPayments,
+  loadPayment,
+  MOST_COUNTED,
+  type PaymentKey,
+  type PaymentRecord,
+  paymentFinder,
+} from '../core/payments.ts';
 import type { Integration } from '../core/platform.ts';
 import { createRouter, jsonBody, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
 import { keyHeader, keyOf, keyRefusals, once, type Restore, replay } from '../idempotency.ts';
@@ -14,11 +22,14 @@ import {
   accessTokenOf,
   createRequest,
   type PaymentBody,
+  paymentGroup,
+  paymentMethod,
   paymentResponse,
+  paymentStatusSchema,
   renderPayment,
   toPaymentRequest,
 } from './payment.ts';
-import { idParams, json, paged } from './resource.ts';
+import { idParams, json, label, paged } from './resource.ts';
 
 const security = [{ integration: [] }];
 
@@ -42,12 +53,41 @@ const logEntry = z
   })
   .openapi('PaymentLog');
 
+const moment = z.iso
+  .datetime({ offset: true, message: 'must be an RFC 3339 date-time' })
+  .transform((text) => new Date(text))
+  .openapi({ type: 'string', format: 'date-time' });
+
+const listQuery = z
+  .strictObject({
+    node_id: z.uuid(),
+    wallet_id: z.uuid().optional(),
+    network_id: z.uuid().optional(),
+    external_id: label.optional(),
+    status: paymentStatusSchema.optional(),
+    payment_method: paymentMethod.optional(),
+    payment_group: paymentGroup.optional(),
+    created_from: moment.optional().openapi({ description: 'Created then or later' }),
+    created_to: moment.optional().openapi({ description: 'Created before then' }),
+    ...pageQuery,
+    after: z.uuid().optional().openapi({
+      description: 'The last id of the page before: goes on from there, equally fast at any depth; without `page`',
+    }),
+  })
+  .check(({ value: { created_from, created_to, page, after }, issues }) => {
+    const fault = (field: string, message: string) =>
+      issues.push({ code: 'custom', input: undefined, path: [field], message });
+    if (created_from && created_to && created_from > created_to) fault('created_to', 'is before created_from');
+    if (after !== undefined && page > 1) fault('page', 'must be left out when after is given');
+  });
+
 /** Mounts the payment routes. */
 export function paymentRoutes(services: Services) {
   const { sql, vault } = services;
   const router = createRouter();
   const authenticated = requireIntegration(services);
   const create = paymentCreator(sql, vault);
+  const find = paymentFinder(sql);
   const render = (integration: Integration, record: PaymentRecord) =>
     renderPayment(vault, record, accessTokenOf(services.tokens, integration, record));
   const restoreToken =
@@ -97,23 +137,34 @@ export function paymentRoutes(services: Services) {
       security,
       middleware: authenticated,
       request: {
-        query: z.object({
-          node_id: z.uuid(),
-          wallet_id: z.uuid().optional(),
-          network_id: z.uuid().optional(),
-          payment_group: z.enum(['product', 'listing_or_subscription']).optional(),
-          ...pageQuery,
-        }),
+        query: listQuery,
       },
       responses: {
-        200: json(paged(paymentResponse), 'A page of payments'),
+        200: json(
+          paged(paymentResponse),
+          `A page of payments. \`total\` is exact without filters; a filtered list is counted up to ${MOST_COUNTED}`,
+        ),
         ...problems('invalid_request', 'unauthenticated', 'not_found'),
       },
     }),
     async (c) => {
-      const { page, per_page, node_id, wallet_id, network_id, payment_group } = c.req.valid('query');
-      const filter = { nodeId: node_id, walletId: wallet_id, networkId: network_id, paymentGroup: payment_group };
-      const { records, total } = await listPayments(sql, c.get('integration'), filter, { page, perPage: per_page });
+      const { page, per_page, after, ...query } = c.req.valid('query');
+      const filter = {
+        nodeId: query.node_id,
+        walletId: query.wallet_id,
+        networkId: query.network_id,
+        externalId: query.external_id,
+        status: query.status,
+        paymentMethod: query.payment_method,
+        paymentGroup: query.payment_group,
+        createdFrom: query.created_from,
+        createdTo: query.created_to,
+      };
+      const { records, total } = await listPayments(sql, c.get('integration'), filter, {
+        page,
+        perPage: per_page,
+        after,
+      });
       return c.json(
         {
           items: records.map((record) => render(c.get('integration'), record)),
@@ -141,8 +192,8 @@ export function paymentRoutes(services: Services) {
       },
     }),
     async (c) => {
-      const key = await authorizePayment(sql, c.get('integration'), c.req.valid('param').id);
-      return c.json(render(c.get('integration'), await loadPayment(sql, key)), 200);
+      const integration = c.get('integration');
+      return c.json(render(integration, await find(integration, c.req.valid('param').id)), 200);
     },
   );
 

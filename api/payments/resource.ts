@@ -15,7 +15,8 @@ export const label = z
   .string()
   .min(1)
   .max(255)
-  .refine((text) => !text.includes('\0'), 'must not contain a NUL character');
+  .refine((text) => !text.includes('\0'), 'must not contain a NUL character')
+  .refine((text) => text.isWellFormed(), 'must not contain half a surrogate pair');
 
 /** The id in a resource's path. */
 export const idParams = z.object({ id: z.uuid() });
