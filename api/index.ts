@@ -72,6 +72,9 @@ function serveMetrics(metrics: Metrics): () => void {
   return () => void server.close();
 }
 
+// Requests that run are let finish within this time.
+const GRACE_MS = 3_000;
+
 const role = process.argv[2];
 const log = openLog({ role, level: process.env.LOG_LEVEL ?? 'info' });
 
@@ -97,7 +100,10 @@ async function startApi(): Promise<() => Promise<void>> {
     process.exit(1);
   });
   return async () => {
-    await new Promise((resolve) => server.close(resolve));
+    const closed = new Promise((resolve) => server.close(resolve));
+    // Streams of events would keep it open; whoever reads one opens the next elsewhere.
+    setTimeout(() => 'closeAllConnections' in server && server.closeAllConnections(), GRACE_MS).unref();
+    await closed;
     closeMetrics();
     await sql.end({ timeout: 5 });
   };

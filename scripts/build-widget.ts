@@ -26,6 +26,8 @@ type Manifest = {
   /** Hash of every source and of the lock file. */
   sources: string;
   files: Record<string, { bytes: number; gzipBytes: number; integrity: string }>;
+  /** What is loaded before anything is shown: the module and all that it imports at once. */
+  shell: string[];
 };
 
 async function hashSources(): Promise<string> {
@@ -58,6 +60,16 @@ async function describeFiles(folder: string): Promise<Manifest['files']> {
   return files;
 }
 
+/** The file and everything that it imports without waiting. */
+async function closureOf(folder: string, name: string, found = new Set<string>()): Promise<string[]> {
+  if (found.has(name)) return [];
+  found.add(name);
+  const code = await readFile(join(folder, name), 'utf8');
+  const imported = [...code.matchAll(/(?:from|import)\s*["']\.\/([\w.-]+\.js)["']/g)].map(([, file = '']) => file);
+  for (const file of imported) await closureOf(folder, file, found);
+  return [...found];
+}
+
 const sources = await hashSources();
 if (process.argv.includes('--if-stale') && existsSync(manifestPath)) {
   const { sources: built }: Manifest = JSON.parse(await readFile(manifestPath, 'utf8'));
@@ -69,7 +81,8 @@ try {
   await bundle('esm', fresh);
   await bundle('script', fresh);
   await emitTypes(join(fresh, 'types'));
-  const manifest: Manifest = { sources, files: await describeFiles(fresh) };
+  const shell = await closureOf(fresh, 'dealkeep.js');
+  const manifest: Manifest = { sources, files: await describeFiles(fresh), shell };
   await writeFile(join(fresh, 'build.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   await rm(dist, { recursive: true, force: true });
   // mkdtemp keeps others out; a server may run as somebody else.

@@ -2,20 +2,26 @@
  * Owns one checkout: its state, the readings of the API that lead it, and the deposit flow, which is loaded when it is
  * needed. It renders nothing; the element listens to `onChange`.
  */
+import type { Address, Hex } from 'viem';
 import { type ChainInfo, chainInfo } from './chains.ts';
 import type { Expected } from './deposit/deal.ts';
 import type { DepositFlow } from './deposit/flow.ts';
-import { type AccessToken, PaymentError, readPayment, type WidgetPayment } from './payment.ts';
-import { forgetSent, loadSent } from './sent.ts';
+import { listen } from './events.ts';
+import {
+  PaymentError,
+  type PaymentSource,
+  type RelayRequest,
+  readPayment,
+  relaySignature,
+  reportTransaction,
+  type WidgetPayment,
+} from './payment.ts';
+import { forgetSent, loadSent, watchSent } from './sent.ts';
 import { empty, type Snapshot } from './snapshot.ts';
 import { type EventName, next, type StateName, settled } from './states.ts';
 
 /** What a checkout needs to know. */
-export type Settings = {
-  /** Base URL of the API. */
-  api: string;
-  paymentId: string;
-  accessToken: AccessToken;
+export type Settings = PaymentSource & {
   expected: Expected;
   /** For wallets that do not know the chain yet. */
   rpcUrl: string | null;
@@ -25,6 +31,9 @@ export type Settings = {
 const POLL_MS = { moving: 700, waiting: 2_500, settled: 15_000 } as const;
 const moving: ReadonlySet<StateName> = new Set(['preparing', 'submitted', 'confirming', 'cancel_requested']);
 const MAX_BACKOFF_MS = 30_000;
+// While events come, a reading only covers one that was lost.
+const POLL_BESIDE_EVENTS_MS = 20_000;
+const EVENTS_RETRY_MS = 10_000;
 
 /** One payment's checkout, from `start` to `stop`. */
 export class Checkout {
@@ -34,6 +43,12 @@ export class Checkout {
   #flow: DepositFlow | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #failures = 0;
+  #events: AbortController | null = null;
+  #eventsTimer: ReturnType<typeof setTimeout> | undefined;
+  #isListening = false;
+  #stopWatching: () => void = () => undefined;
+  /** The buyer has said that what another device reported is lost. */
+  #ignoresReport = false;
   /** Only the latest reading plans another. */
   #polls = 0;
   #stopped = false;
@@ -68,6 +83,7 @@ export class Checkout {
   /** Begins to read the payment, now and again. */
   start(): void {
     document.addEventListener('visibilitychange', this.#wake);
+    this.#stopWatching = watchSent(this.paymentId, () => void this.#poll());
     void this.#poll();
   }
 
@@ -76,6 +92,8 @@ export class Checkout {
     this.#stopped = true;
     clearTimeout(this.#timer);
     document.removeEventListener('visibilitychange', this.#wake);
+    this.#stopWatching();
+    this.#hush();
     this.#flow?.close();
   }
 
@@ -111,33 +129,51 @@ export class Checkout {
     return 'ended';
   }
 
-  /** Reads the payment and follows what it says. @throws PaymentError, Mismatch */
-  async read(): Promise<void> {
-    const payment = await readPayment(this.#settings);
+  /** Reads the payment, given a payer with terms that name it, and follows what it says. @throws PaymentError, Mismatch */
+  async read(payer?: Address): Promise<void> {
+    await this.#take(await readPayment(this.#settings, payer), payer);
+  }
+
+  /** Hands a signature to the service. @throws PaymentError */
+  async relay(signed: RelayRequest): Promise<void> {
+    await relaySignature(this.#settings, signed);
+  }
+
+  /** Tells the buyer's other devices what the wallet has sent; null: that it is gone. */
+  reportSent(hash: Hex | null): void {
+    this.#ignoresReport = hash === null;
+    void reportTransaction(this.#settings, hash);
+  }
+
+  /** Takes a payment as it was read or told. @throws Mismatch */
+  async #take(payment: WidgetPayment, payer?: Address): Promise<void> {
     if (this.#stopped) return;
     this.#failures = 0;
     this.patch({ payment, stale: false, transactionHash: payment.transaction_hash ?? this.#snapshot.transactionHash });
-    await this.#follow(payment);
+    await this.#follow(payment, payer);
   }
 
-  async #follow({ status, contract }: WidgetPayment): Promise<void> {
+  async #follow(payment: WidgetPayment, payer?: Address): Promise<void> {
+    const { status, contract, relay } = payment;
     if (status === 'pending') return void this.send('prepare');
     if (status !== 'awaiting_deposit') {
       if (status !== 'confirming') forgetSent(this.paymentId);
       return void this.send(status);
     }
     const sent = loadSent(this.paymentId);
+    const isSent = sent?.step === 'deposit' || sent?.step === 'batch';
+    const reported = this.#ignoresReport ? null : payment.reported_hash;
+    const isUnderWay = isSent || reported !== null || relay?.status === 'queued' || relay?.status === 'submitted';
+    const resume = () => this.send('resume', { transactionHash: sent?.hash ?? reported });
     // The deadline is over; whether a deposit that was sent came in time, only the chain and then the API know.
-    if (contract === null) {
-      if (sent?.step === 'deposit') this.send('resume', { transactionHash: sent.hash });
-      else this.send('expired');
-      return;
-    }
+    if (contract === null) return void (isUnderWay ? resume() : this.send('expired'));
     const flow = await this.#loadFlow();
-    flow.verify();
+    flow.verify(payer);
     const fresh = this.#snapshot.name;
-    if (sent?.step === 'deposit') this.send('resume', { transactionHash: sent.hash });
-    else this.send('payable');
+    if (isUnderWay) resume();
+    else if (relay?.status === 'failed' && fresh === 'submitted') {
+      this.send('stop', { problem: 'relay_failed', step: 'check' });
+    } else this.send('payable');
     if (fresh !== this.#snapshot.name) void flow.restore();
   }
 
@@ -166,12 +202,56 @@ export class Checkout {
     const { name } = this.#snapshot;
     if (this.#stopped || poll !== this.#polls || name === 'denied' || name === 'refused') return;
     const pace = settled.has(name) ? POLL_MS.settled : moving.has(name) ? POLL_MS.moving : POLL_MS.waiting;
-    const delayMs = Math.min(pace * 2 ** this.#failures, MAX_BACKOFF_MS);
-    if (!document.hidden) this.#timer = setTimeout(() => void this.#poll(), delayMs);
+    const delayMs = this.#isListening ? POLL_BESIDE_EVENTS_MS : Math.min(pace * 2 ** this.#failures, MAX_BACKOFF_MS);
+    if (document.hidden) return;
+    this.#timer = setTimeout(() => void this.#poll(), delayMs);
+    void this.#listen();
+  }
+
+  /** Lets the service tell what changes; while it does not, readings go on at their own pace. */
+  async #listen(): Promise<void> {
+    if (this.#events || this.#failures > 0) return;
+    const events = new AbortController();
+    this.#events = events;
+    try {
+      await listen(this.#settings, (payment) => void this.#heard(payment, events), events.signal);
+    } catch {
+      // Whatever ended it, the next reading says more.
+    }
+    if (this.#events !== events) return;
+    this.#isListening = false;
+    if (this.#stopped) return;
+    void this.#poll();
+    this.#eventsTimer = setTimeout(() => {
+      this.#events = null;
+      void this.#listen();
+    }, EVENTS_RETRY_MS);
+  }
+
+  async #heard(payment: WidgetPayment, events: AbortController): Promise<void> {
+    if (this.#events !== events) return;
+    if (!this.#isListening) {
+      this.#isListening = true;
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => void this.#poll(), POLL_BESIDE_EVENTS_MS);
+    }
+    try {
+      await this.#take(payment);
+    } catch (error) {
+      this.report(error);
+    }
+  }
+
+  #hush(): void {
+    clearTimeout(this.#eventsTimer);
+    this.#events?.abort();
+    this.#events = null;
+    this.#isListening = false;
   }
 
   /** Nothing is read while nobody looks. */
   readonly #wake = () => {
-    if (!document.hidden) void this.#poll();
+    if (document.hidden) this.#hush();
+    else void this.#poll();
   };
 }

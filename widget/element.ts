@@ -1,11 +1,13 @@
-import { LitElement, type PropertyValues } from 'lit';
+import { html, LitElement, type PropertyValues } from 'lit';
 import { Checkout, type Settings } from './checkout.ts';
 import type { Expected } from './deposit/deal.ts';
 import type { AccessToken } from './payment.ts';
 import type { Snapshot } from './snapshot.ts';
 import { styles } from './styles.ts';
-import { view } from './view.ts';
 import type { Action } from './words.ts';
+
+// A file that could not be loaded is asked for again; meanwhile the payment goes on without words.
+const RELOAD_MS = 2_000;
 
 /** What `dealkeep-change` tells; it never holds the access token. */
 export type ChangeDetail = {
@@ -63,6 +65,8 @@ export class DealkeepCheckout extends LitElement {
   declare expected: Expected;
 
   #checkout: Checkout | null = null;
+  /** Markup and words, which come after the first paint. */
+  #view: typeof import('./view.ts').view | null = null;
   #announced = '';
   #focusHeading = false;
 
@@ -88,6 +92,7 @@ export class DealkeepCheckout extends LitElement {
   override connectedCallback(): void {
     super.connectedCallback();
     this.requestUpdate();
+    void this.#loadView();
   }
 
   override disconnectedCallback(): void {
@@ -111,12 +116,14 @@ export class DealkeepCheckout extends LitElement {
   }
 
   protected override render() {
-    return view({
+    if (!this.#view) return html`<section part="card" class="card" aria-busy="true"></section>`;
+    return this.#view({
       snapshot: this.#checkout?.snapshot ?? null,
       rpcUrl: this.rpcUrl,
       returnUrl: this.returnUrl,
       act: this.#act,
       choose: (id) => void this.#checkout?.flow?.connect(id),
+      takeWay: (route) => this.#checkout?.flow?.takeWay(route),
     });
   }
 
@@ -124,6 +131,17 @@ export class DealkeepCheckout extends LitElement {
     // The button that had the focus may be gone; whoever came by keyboard goes on from the state's words.
     if (this.#focusHeading && !this.shadowRoot?.activeElement) {
       this.shadowRoot?.querySelector<HTMLElement>('[data-focus]')?.focus();
+    }
+  }
+
+  async #loadView(): Promise<void> {
+    while (!this.#view && this.isConnected) {
+      this.#view = await import('./view.ts').then(
+        ({ view }) => view,
+        () => null,
+      );
+      if (this.#view) this.requestUpdate();
+      else await new Promise((resolve) => setTimeout(resolve, RELOAD_MS));
     }
   }
 

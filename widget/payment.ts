@@ -52,6 +52,17 @@ export type WidgetPayment = {
   deal_hash: Hex | null;
   /** One a payee, at least one. */
   legs: { payment_address: Address; price_units: string; offer_hash: Hex | null }[];
+  /** The deposit that a wallet on some device says it has sent. */
+  reported_hash: Hex | null;
+  /** The last signature that the service took for relaying. */
+  relay: { status: 'queued' | 'submitted' | 'done' | 'failed'; error: string | null } | null;
+  /** What can be signed for the token. */
+  signatures: {
+    domain: { name: string; version: string } | null;
+    permit: boolean;
+    authorization: { standard: boolean; bytes: boolean };
+    permit2: Address | null;
+  };
   /** Blocks that make a deposit count. */
   confirmations: number;
   /** Null unless a deposit is possible; the argument of a cart is the list of its terms. */
@@ -61,10 +72,13 @@ export type WidgetPayment = {
 /** The access token, or what provides one when it is needed; a provider is asked again after a 401. */
 export type AccessToken = string | (() => string | Promise<string>);
 
-/** Why a payment could not be read: `unreachable` may pass, `denied` needs another token, `malformed` is not our API. */
+/**
+ * Why a payment could not be read or a request was not taken: `unreachable` may pass, `denied` needs another token, `malformed` is
+ * not our API, `refused` is its no to this very request.
+ */
 export class PaymentError extends Error {
   override name = 'PaymentError';
-  readonly code: 'unreachable' | 'denied' | 'malformed';
+  readonly code: 'unreachable' | 'denied' | 'malformed' | 'refused';
   constructor(code: PaymentError['code'], message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
@@ -75,29 +89,67 @@ const TIMEOUT_MS = 10_000;
 const ADDRESS = /^0x[0-9a-fA-F]{40}$/;
 const HASH = /^0x[0-9a-fA-F]{64}$/;
 
-/** Reads the payment. @throws PaymentError */
-export async function readPayment({
-  api,
-  paymentId,
-  accessToken,
-}: {
+/** Where a payment is, and what opens it. */
+export type PaymentSource = {
   /** Base URL of the API. */
   api: string;
   paymentId: string;
   accessToken: AccessToken;
-}): Promise<WidgetPayment> {
-  const url = `${api.replace(/\/+$/, '')}/api/v1/widget/payments/${encodeURIComponent(paymentId)}`;
-  const attempt = async () => await get(url, await tokenOf(accessToken));
+};
+
+/** A signature over the deposit, for the service to relay. @see POST /api/v1/widget/payments/{id}/relay */
+export type RelayRequest =
+  | { form: 'authorization'; payer: Address; valid_before: string; signature: Hex }
+  | { form: 'permit2'; payer: Address; nonce: string; deadline: string; signature: Hex };
+
+/** Reads the payment; with a payer its terms name that payer. @throws PaymentError */
+export async function readPayment(source: PaymentSource, payer: Address | null = null): Promise<WidgetPayment> {
+  const response = await request(source, payer ? `?payer=${payer}` : '');
+  if (response.status === 409) throw new PaymentError('refused', 'The terms were handed out too often.');
+  if (!response.ok) throw new PaymentError('unreachable', `The payment service answered ${response.status}.`);
+  return paymentOf(await response.json().catch(() => null));
+}
+
+/** Hands a signature to the service. @throws PaymentError refused: the service will not relay it */
+export async function relaySignature(source: PaymentSource, signed: RelayRequest): Promise<void> {
+  const response = await request(source, '/relay', signed);
+  if (response.ok) return;
+  // What the service refuses for good or for now; what is its own failure may pass.
+  const code = response.status < 500 || response.status === 503 ? 'refused' : 'unreachable';
+  throw new PaymentError(code, `The payment service answered ${response.status}.`);
+}
+
+/** Tells the buyer's other devices what was sent; null: nothing any more. A failure is nobody's trouble. */
+export async function reportTransaction(source: PaymentSource, hash: Hex | null): Promise<void> {
+  await request(source, '/transaction', { transaction_hash: hash }).catch(() => undefined);
+}
+
+/** Opens the payment's events. @see GET /api/v1/widget/payments/{id}/events */
+export async function openEvents(source: PaymentSource, signal: AbortSignal): Promise<Response> {
+  return await request(source, '/events', undefined, signal);
+}
+
+/** An answer as a payment. @throws PaymentError malformed */
+export function paymentOf(answer: unknown): WidgetPayment {
+  if (!isPayment(answer)) throw new PaymentError('malformed', 'The payment service answered something else.');
+  return answer;
+}
+
+async function request(
+  { api, paymentId, accessToken }: PaymentSource,
+  path: string,
+  body?: object,
+  signal?: AbortSignal,
+): Promise<Response> {
+  const url = `${api.replace(/\/+$/, '')}/api/v1/widget/payments/${encodeURIComponent(paymentId)}${path}`;
+  const attempt = async () => await send(url, await tokenOf(accessToken), body, signal);
   let response = await attempt();
   // A provider may hold a newer token: the old one was rotated away or its time is over.
   if (response.status === 401 && typeof accessToken === 'function') response = await attempt();
   if (response.status === 401 || response.status === 403 || response.status === 404) {
     throw new PaymentError('denied', `The payment cannot be opened (${response.status}).`);
   }
-  if (!response.ok) throw new PaymentError('unreachable', `The payment service answered ${response.status}.`);
-  const payment: unknown = await response.json().catch(() => null);
-  if (!isPayment(payment)) throw new PaymentError('malformed', 'The payment service answered something else.');
-  return payment;
+  return response;
 }
 
 async function tokenOf(accessToken: AccessToken): Promise<string> {
@@ -109,14 +161,15 @@ async function tokenOf(accessToken: AccessToken): Promise<string> {
   }
 }
 
-async function get(url: string, token: string): Promise<Response> {
+async function send(url: string, token: string, body?: object, signal?: AbortSignal): Promise<Response> {
   try {
     return await fetch(url, {
-      headers: { Authorization: `Bearer ${token}` },
+      headers: { Authorization: `Bearer ${token}`, ...(body && { 'Content-Type': 'application/json' }) },
+      ...(body && { method: 'POST', body: JSON.stringify(body) }),
       credentials: 'omit',
       cache: 'no-store',
       referrerPolicy: 'no-referrer',
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: signal ?? AbortSignal.timeout(TIMEOUT_MS),
     });
   } catch (cause) {
     throw new PaymentError('unreachable', 'The payment service cannot be reached.', { cause });
@@ -141,10 +194,15 @@ function isPayment(value: unknown): value is WidgetPayment {
     typeof field('currency') === 'string' &&
     matches('price_units', /^\d+$/) &&
     ['payment_address', 'diamond_address', 'token_address'].every((name) => matches(name, ADDRESS)) &&
-    ['transaction_hash', 'offer_hash', 'deal_hash'].every((name) => field(name) === null || matches(name, HASH)) &&
+    ['transaction_hash', 'reported_hash', 'offer_hash', 'deal_hash'].every(
+      (name) => field(name) === null || matches(name, HASH),
+    ) &&
     !Number.isNaN(Date.parse(String(field('expires_at')))) &&
     statuses.some((status) => status === field('status')) &&
     Array.isArray(field('legs')) &&
+    typeof field('signatures') === 'object' &&
+    field('signatures') !== null &&
+    typeof field('relay') === 'object' &&
     isContract(field('contract'))
   );
 }

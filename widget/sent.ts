@@ -5,8 +5,18 @@
 import type { Address, Hex } from 'viem';
 import type { Step } from './snapshot.ts';
 
-/** A transaction that a wallet sent for a payment. */
-export type Sent = { step: Step; hash: Hex; account: Address; chainId: number; sentAt: number };
+/** What a wallet sent for a payment: a transaction, or a batch whose transactions only the wallet knows at first. */
+export type Sent = {
+  step: Step;
+  hash: Hex | null;
+  /** Of wallet_sendCalls. */
+  batchId?: string;
+  account: Address;
+  chainId: number;
+  /** The account's nonce before it was sent: once that is used up, something has taken the transaction's place. */
+  nonce?: number;
+  sentAt: number;
+};
 
 const key = (paymentId: string) => `dealkeep.sent.${paymentId}`;
 
@@ -23,6 +33,13 @@ export function loadSent(paymentId: string): Sent | null {
   });
 }
 
+/** Calls back when another tab of this page's origin has stored or forgotten something; answers what ends that. */
+export function watchSent(paymentId: string, onChange: () => void): () => void {
+  const listener = (event: StorageEvent) => void (event.key === key(paymentId) && onChange());
+  window.addEventListener('storage', listener);
+  return () => window.removeEventListener('storage', listener);
+}
+
 /** Forgets it: it failed, or its payment is over. */
 export function forgetSent(paymentId: string): void {
   withStorage((storage) => storage.removeItem(key(paymentId)));
@@ -32,8 +49,9 @@ function isSent(value: unknown): value is Sent {
   return (
     typeof value === 'object' &&
     value !== null &&
-    ['reset', 'approve', 'deposit'].includes(Reflect.get(value, 'step')) &&
-    /^0x[0-9a-f]{64}$/i.test(String(Reflect.get(value, 'hash'))) &&
+    ['reset', 'approve', 'deposit', 'batch'].includes(Reflect.get(value, 'step')) &&
+    (/^0x[0-9a-f]{64}$/i.test(String(Reflect.get(value, 'hash'))) ||
+      typeof Reflect.get(value, 'batchId') === 'string') &&
     typeof Reflect.get(value, 'chainId') === 'number'
   );
 }

@@ -2,10 +2,11 @@
 import type { Address, Hex } from 'viem';
 import type { Deal } from './deposit/deal.ts';
 import type { WidgetPayment } from './payment.ts';
+import type { RouteName, Way } from './routes.ts';
 import type { StateName } from './states.ts';
 
-/** What a wallet signs on the way to a deposit. */
-export type Step = 'reset' | 'approve' | 'deposit';
+/** What a wallet is asked for on the way to a deposit: signatures (permit, authorize, permit2) and transactions. */
+export type Step = 'reset' | 'approve' | 'permit' | 'authorize' | 'permit2' | 'deposit' | 'batch';
 
 /** A wallet to choose. */
 export type WalletChoice = { id: string; name: string; icon: string | null };
@@ -27,7 +28,12 @@ export type ProblemCode =
   | 'deposits_paused'
   | 'token_refused'
   | 'reverted'
-  | 'replaced';
+  | 'replaced'
+  | 'dropped'
+  | 'signature_failed'
+  | 'relay_refused'
+  | 'relay_failed'
+  | 'other_tab';
 
 /** All that there is to show. */
 export type Snapshot = {
@@ -41,7 +47,11 @@ export type Snapshot = {
   balanceUnits: bigint | null;
   /** Network fees in wei: what they will take at most, and what is there. */
   fee: { needUnits: bigint; haveUnits: bigint } | null;
-  /** What is left to sign, in order. */
+  /** The ways to pay that wallet, token and contract allow, the cheapest first. */
+  ways: readonly Way[];
+  /** The way that is taken. */
+  route: RouteName | null;
+  /** What the wallet is asked for on that way, in order. */
   steps: readonly Step[];
   /** How many of them are signed and mined. */
   signed: number;
@@ -64,6 +74,8 @@ export const empty: Snapshot = {
   account: null,
   balanceUnits: null,
   fee: null,
+  ways: [],
+  route: null,
   steps: [],
   signed: 0,
   step: null,

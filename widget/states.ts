@@ -59,12 +59,25 @@ export const transitions = {
   short_of_gas: { ...connected, pass: 'review' },
   /** Everything is there; the buyer reads what will be signed. */
   review: { ...connected, sign: 'signing' },
-  /** The wallet asks for a signature of `step`. */
-  signing: { ...told, back: 'ready', check: 'checking', send: 'mining', submit: 'submitted', stop: 'stopped' },
+  /** The wallet asks for a signature or transaction of `step`; a signature may be followed by the next step at once. */
+  signing: {
+    ...told,
+    back: 'ready',
+    check: 'checking',
+    sign: 'signing',
+    send: 'mining',
+    relay: 'relaying',
+    submit: 'submitted',
+    stop: 'stopped',
+  },
+  /** A signature is being handed to the payment service, which sends the deposit and pays its fee. */
+  relaying: { ...told, check: 'checking', submit: 'submitted', stop: 'stopped' },
   /** A transaction that changes the allowance waits for its block. */
   mining: { ...told, back: 'ready', sign: 'signing', check: 'checking', stop: 'stopped' },
-  /** The deposit was sent; its hash is stored. Only the API leads on. */
-  submitted: { ...told, stop: 'stopped', restart: 'ready' },
+  /** The deposit was sent; its hash is stored. Only the API leads on to `confirming` and `funded`. */
+  submitted: { ...told, mine: 'mined', stop: 'stopped', restart: 'ready' },
+  /** The wallet's node has it in a block; the API has not heard of it yet. */
+  mined: { ...told, restart: 'ready' },
   /** Something was refused or broke at `step`; nothing is under way. */
   stopped: { ...connected, connect: 'connecting', switch: 'switching', sign: 'signing' },
   confirming: { ...told, resume: 'submitted', payable: 'ready' },
@@ -95,7 +108,7 @@ export function next(state: StateName, event: EventName): StateName | null {
 }
 
 /** States in which the wallet is at work: what it does by itself meanwhile is looked at afterwards. */
-export const inWallet: ReadonlySet<StateName> = new Set(['connecting', 'switching', 'signing', 'mining']);
+export const inWallet: ReadonlySet<StateName> = new Set(['connecting', 'switching', 'signing', 'mining', 'relaying']);
 
 /** States after which only a reorganisation of the chain brings another. */
 export const settled: ReadonlySet<StateName> = new Set(['released', 'refunded', 'partially_refunded', 'cancelled']);

@@ -365,6 +365,49 @@ export const styles = css`
     margin-block-start: 0.625rem;
   }
 
+  .hidden {
+    position: absolute;
+    inline-size: 1px;
+    block-size: 1px;
+    overflow: hidden;
+    clip-path: inset(50%);
+    white-space: nowrap;
+  }
+
+  .ways {
+    display: grid;
+    gap: 0.25rem;
+    margin: 0.75rem 0 0;
+    padding: 0;
+    border: 0;
+  }
+
+  .ways label {
+    display: flex;
+    gap: 0.75rem;
+    align-items: start;
+    padding: 0.5rem 0;
+    cursor: pointer;
+  }
+
+  .ways input {
+    flex: none;
+    inline-size: 1.25rem;
+    block-size: 1.25rem;
+    margin: 0.1rem 0 0;
+    accent-color: var(--accent);
+  }
+
+  .ways strong {
+    display: block;
+    font-weight: 600;
+  }
+
+  .ways span span {
+    color: var(--soft);
+    font-size: 0.875rem;
+  }
+
   dl {
     display: grid;
     gap: 0.375rem;

@@ -1,9 +1,10 @@
 // Owns the checkout's markup: a pure function of the snapshot. Words come from words.ts, what happens from states.ts.
 import { html, nothing, svg, type TemplateResult } from 'lit';
 import { chainInfo } from './chains.ts';
+import type { RouteName } from './routes.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { StateName } from './states.ts';
-import { type Action, agreement, amount, labels, moment, type Screen, screen, shortHex } from './words.ts';
+import { type Action, agreement, amount, labels, moment, type Screen, screen, shortHex, wayInWords } from './words.ts';
 
 type ViewOptions = {
   /** Null: the element still lacks a property. */
@@ -12,6 +13,7 @@ type ViewOptions = {
   returnUrl: string | null;
   act: (action: Action) => void;
   choose: (walletId: string) => void;
+  takeWay: (route: RouteName) => void;
 };
 
 /** The stage that a state belongs to, as index of `labels.stages`; one past the last: all done. */
@@ -25,7 +27,9 @@ const stageOf: Partial<Record<StateName, number>> = {
   short_of_gas: 0,
   review: 1,
   mining: 1,
+  relaying: 2,
   submitted: 3,
+  mined: 3,
   confirming: 3,
   funded: 4,
 };
@@ -51,7 +55,7 @@ const withWallet: ReadonlySet<StateName> = new Set([
 ]);
 
 /** The whole checkout. */
-export function view({ snapshot, rpcUrl, returnUrl, act, choose }: ViewOptions): TemplateResult {
+export function view({ snapshot, rpcUrl, returnUrl, act, choose, takeWay }: ViewOptions): TemplateResult {
   if (!snapshot)
     return html`<section part="card" class="card" aria-label=${labels.checkout} aria-busy="true"></section>`;
   const shown = screen(snapshot, { rpcUrl });
@@ -69,8 +73,9 @@ export function view({ snapshot, rpcUrl, returnUrl, act, choose }: ViewOptions):
         </div>
         ${snapshot.name === 'ready' && snapshot.wallets.length > 0 ? walletList(snapshot, choose) : nothing}
         ${snapshot.name === 'review' ? terms(snapshot) : nothing}
+        ${snapshot.name === 'review' && snapshot.ways.length > 1 ? otherWays(snapshot, rpcUrl, takeWay) : nothing}
         ${shown.actions.length > 0 ? buttons(shown, act) : nothing}
-        ${snapshot.name === 'submitted' ? lost(act) : nothing}
+        ${snapshot.name === 'submitted' || snapshot.name === 'mined' ? lost(act) : nothing}
         ${ended.has(snapshot.name) ? wayBack(returnUrl, shown) : nothing}
       </div>
       ${snapshot.stale ? html`<p class="stale" role="alert">${labels.stale}</p>` : nothing}
@@ -85,7 +90,8 @@ function header({ name, ...snapshot }: Snapshot): TemplateResult | typeof nothin
   // What was refused is not shown as if it were true.
   if (!payment || name === 'refused') return nothing;
   const until = moment(new Date(payment.expires_at));
-  const isPayable = name !== 'submitted' && ['awaiting_deposit', 'pending'].includes(payment.status);
+  const isPayable =
+    name !== 'submitted' && name !== 'mined' && ['awaiting_deposit', 'pending'].includes(payment.status);
   return html`
     <header>
       <p class="amount">
@@ -115,9 +121,10 @@ function progress(snapshot: Snapshot): TemplateResult | typeof nothing {
 
 function currentStage({ name, step, steps, signed }: Snapshot): number | undefined {
   if (name === 'signing' || name === 'stopped') {
-    return step === 'deposit' ? 2 : step === 'approve' || step === 'reset' ? 1 : 0;
+    if (step === null || step === 'connect' || step === 'switch' || step === 'check') return 0;
+    return step === steps.at(-1) ? 2 : 1;
   }
-  if (name === 'review') return steps[signed] === 'deposit' ? 2 : 1;
+  if (name === 'review') return signed === steps.length - 1 ? 2 : 1;
   return stageOf[name];
 }
 
@@ -166,6 +173,26 @@ function terms(snapshot: Snapshot): TemplateResult {
           `,
         )}
       </dl>
+    </details>
+  `;
+}
+
+function otherWays({ ways, route, ...snapshot }: Snapshot, rpcUrl: string | null, takeWay: ViewOptions['takeWay']) {
+  return html`
+    <details>
+      <summary>${labels.ways}</summary>
+      <fieldset class="ways">
+        <legend class="hidden">${labels.ways}</legend>
+        ${ways.map(({ route: name, feeUnits }) => {
+          const { title, text } = wayInWords(name, feeUnits, { ...snapshot, ways, route }, { rpcUrl });
+          return html`
+            <label>
+              <input type="radio" name="way" value=${name} .checked=${name === route} @change=${() => takeWay(name)} />
+              <span><strong>${title}</strong><span>${text}</span></span>
+            </label>
+          `;
+        })}
+      </fieldset>
     </details>
   `;
 }

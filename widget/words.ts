@@ -4,6 +4,7 @@
  */
 import { formatUnits } from 'viem';
 import { type ChainInfo, chainInfo } from './chains.ts';
+import type { RouteName } from './routes.ts';
 import type { Snapshot, Step } from './snapshot.ts';
 
 /** What a button does. */
@@ -135,6 +136,10 @@ export function screen(snapshot: Snapshot, { rpcUrl = null }: { rpcUrl?: string 
         `${counted(snapshot)}Waiting for ${chain.name}`,
         'Your approval is on its way. The payment itself comes next.',
       );
+    case 'relaying':
+      return busy('Handing in your signature', 'The shop sends the payment for you and pays the network fee.');
+    case 'mined':
+      return busy('Payment is on the network', 'The payment service looks at it now. You may leave this page.');
     case 'submitted':
       return busy(
         'Payment sent',
@@ -272,6 +277,35 @@ function stopped(snapshot: Snapshot, chain: ChainInfo): Screen {
         `It was cancelled or replaced in ${wallet}. The amount is still there.`,
         recheck,
       );
+    case 'dropped':
+      return warn(
+        'The transaction got lost',
+        `${chain.name} does not know it any more. If ${wallet} still shows it as waiting, cancel it there; nothing is ever taken twice.`,
+        recheck,
+      );
+    case 'signature_failed':
+      return warn(
+        'Another way to pay is needed',
+        `${capital(wallet)} gave no signature that works here. Nothing was paid; the next way asks for something else.`,
+        recheck,
+      );
+    case 'relay_refused':
+      return warn(
+        'The fee cannot be paid for you now',
+        'The payment service does not send this payment for you at the moment. Nothing was paid; pay it from your own wallet.',
+        recheck,
+      );
+    case 'relay_failed':
+      return warn(
+        'The payment could not be sent for you',
+        'The network refused it when it arrived. Nothing was paid; check your balance and try again.',
+        recheck,
+      );
+    case 'other_tab':
+      return warn(
+        'You are paying in another tab',
+        'This payment is being signed in another tab or window. Go on there, or close it and try again here.',
+      );
     default:
       return warn(
         `${capital(wallet)} could not do it`,
@@ -289,6 +323,10 @@ function rejectedTitle(step: Snapshot['step']): string {
     case 'reset':
     case 'approve':
       return 'Not approved';
+    case 'permit':
+    case 'authorize':
+    case 'permit2':
+      return 'Not signed';
     default:
       return 'Not paid';
   }
@@ -296,16 +334,48 @@ function rejectedTitle(step: Snapshot['step']): string {
 
 /** What will be signed, before the wallet opens. */
 function plan(snapshot: Snapshot): string {
-  const { steps } = snapshot;
+  const { steps, route } = snapshot;
   const price = amount(snapshot);
+  if (route === 'gasless' || route === 'gasless_permit2') {
+    return `for one signature: ${price} go into escrow. The network fee is paid for you.`;
+  }
   const phrases: Record<Step, string> = {
     reset: 'to clear an old approval',
     approve: `to approve exactly ${price}`,
-    deposit: `to pay it into escrow`,
+    permit: `to sign an approval of exactly ${price}`,
+    authorize: `to sign a transfer of ${price} into this escrow`,
+    permit2: `to sign a transfer of ${price} into this escrow`,
+    deposit: 'to pay it into escrow',
+    batch: `to approve exactly ${price} and pay it into escrow, both at once`,
   };
-  if (steps.length === 1) return `once: to pay ${price} into escrow.`;
+  if (steps.length === 1) return `once: ${steps[0] === 'batch' ? phrases.batch : `to pay ${price} into escrow`}.`;
   const listed = steps.map((step) => phrases[step]);
   return `${steps.length === 2 ? 'twice' : 'three times'}: ${listed.slice(0, -1).join(', ')}, then ${listed.at(-1)}.`;
+}
+
+/** A way to pay in words. */
+export function wayInWords(
+  route: RouteName,
+  feeUnits: bigint,
+  snapshot: Snapshot,
+  { rpcUrl = null }: { rpcUrl?: string | null } = {},
+): { title: string; text: string } {
+  const titles: Record<RouteName, string> = {
+    gasless: 'Sign once, no fee',
+    gasless_permit2: 'Sign once with Permit2, no fee',
+    allowance: 'Pay with the approval that is there',
+    permit: 'Sign an approval, then pay',
+    permit2: 'Sign with Permit2, then pay',
+    batch: 'Approve and pay in one',
+    authorization: 'Sign a transfer, then pay',
+    approve: 'Approve, then pay',
+    reset: 'Clear the old approval, approve, then pay',
+  };
+  const chain = chainInfo(snapshot.payment?.network_id ?? 0, rpcUrl);
+  return {
+    title: titles[route],
+    text: feeUnits === 0n ? 'The network fee is paid for you' : `Up to ${coin(feeUnits, chain)} of fees`,
+  };
 }
 
 function signing({ step }: Snapshot, price: string): string {
@@ -314,6 +384,13 @@ function signing({ step }: Snapshot, price: string): string {
       return 'This sets an old approval to zero. The token wants it before a new one.';
     case 'approve':
       return `This lets the escrow contract take exactly ${price}, and no more. Nothing is paid yet.`;
+    case 'permit':
+      return `This signature lets the escrow contract take exactly ${price}, within the next hour. Nothing is paid yet.`;
+    case 'authorize':
+    case 'permit2':
+      return `This signature moves ${price} into this payment’s escrow and nowhere else, within the next hour.`;
+    case 'batch':
+      return `This approves exactly ${price} and pays it into escrow, both or neither.`;
     default:
       return `This pays ${price} into escrow.`;
   }
@@ -335,6 +412,7 @@ export const labels = {
   transaction: 'Transaction',
   details: 'What you agree to',
   changeWallet: 'Change wallet',
+  ways: 'Other ways to pay',
   lost: 'Did the transaction fail or vanish in your wallet?',
   restart: 'Start again',
   back: 'Back to the shop',

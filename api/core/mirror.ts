@@ -87,7 +87,7 @@ export async function readFacts(
       ) c on true
       where d.network_id = ${network.id} and d.offer_id is not null
         and mirror.block >= greatest(d.fact_block, ${safe.number})
-        and (d.chain_status = 'confirming' or ${safe.number} >= coalesce(d.fact_block, 0))
+        and (d.fact_block is null or d.chain_status = 'confirming' or ${safe.number} >= d.fact_block)
         ${only ? sql`and d.node_id = ${only.nodeId} and d.id = ${only.legId}` : sql``}
     )
     select node_id, payment_id, leg_id, chain_status, deal_id, payer, released_units, refunded_units, deposit_transaction,

@@ -17,6 +17,7 @@ import { paymentRoutes } from './payments.ts';
 import { unmatchedRoutes } from './unmatched.ts';
 import { walletRoutes } from './wallets.ts';
 import { widgetRoutes } from './widget.ts';
+import { widgetEventRoutes } from './widget-events.ts';
 
 /** The tags of the surface's operations, in the order of its document. */
 export const paymentsTags = [
@@ -44,6 +45,7 @@ export function paymentsSurface(services: Services) {
   router.route('/', actionRoutes(services));
   router.route('/', operationRoutes(services));
   router.route('/', widgetRoutes(services));
+  router.route('/', widgetEventRoutes(services));
   router.route('/', unmatchedRoutes(services));
   router.route('/', accountRoutes(services));
   router.route('/', partyRoutes(services));

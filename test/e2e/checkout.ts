@@ -11,8 +11,9 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type ServerType, serve } from '@hono/node-server';
 import { Hono } from 'hono';
-import type { Browser, BrowserContext, Locator, Page, PageScreenshotOptions } from 'playwright-core';
+import type { Browser, BrowserContext, Locator, Page, PageScreenshotOptions, Route } from 'playwright-core';
 import { expect } from 'vitest';
+import type { RouteName } from '../../widget/routes.ts';
 import type { StateName } from '../../widget/states.ts';
 import { type Json, type Marketplace, openMarketplace } from '../api/marketplace.ts';
 import type { Stack } from '../support/stack.ts';
@@ -156,11 +157,45 @@ export class CheckoutPage {
     await this.page.getByRole('button', { name }).click({ timeout: WAIT_MS });
   }
 
-  /** Chooses the wallet and waits until the payment can be reviewed. */
+  /** Chooses the wallet, waits until the payment can be reviewed, and takes its owner's way to pay. */
   async connect(wallet: ScriptedWallet): Promise<void> {
     await this.until('ready');
     await this.press(wallet.name);
     await this.until('review');
+    if (wallet.way) await this.takeWay(wallet.way);
+  }
+
+  /** Takes this way to pay, where there are several. */
+  async takeWay(way: RouteName): Promise<void> {
+    const choice = this.page.locator(`dealkeep-checkout input[name=way][value=${way}]`);
+    if ((await choice.count()) === 0) return;
+    await this.page
+      .locator('dealkeep-checkout .ways')
+      .evaluate((ways) => ways.closest('details')?.setAttribute('open', ''));
+    await choice.check();
+  }
+
+  /** Cuts the page off from the payment service: `answer` decides what becomes of each request. */
+  async cutOff(answer: (route: Route) => unknown = (route) => route.abort()): Promise<void> {
+    await this.page.route('**/api/v1/widget/**', answer);
+    await this.#endEvents();
+  }
+
+  /** Lets it reach the payment service again. */
+  async reconnect(): Promise<void> {
+    await this.page.unrouteAll({ behavior: 'wait' });
+  }
+
+  /** Ends the stream of events, as a page does that nobody looks at. */
+  async #endEvents(): Promise<void> {
+    await this.page.evaluate(`(() => {
+      const look = (hidden) => {
+        Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+        document.dispatchEvent(new Event('visibilitychange'));
+      };
+      look(true);
+      look(false);
+    })()`);
   }
 
   /** What axe-core finds wrong with the page, in both colour schemes. */
@@ -203,9 +238,13 @@ export class CheckoutPage {
       alter(payment);
       await route.fulfill({ response, json: payment });
     });
+    // Events would bring what the API says unaltered.
+    await this.page.route('**/api/v1/widget/payments/*/events', (route) => route.abort());
+    await this.#endEvents();
   }
 
   async close(): Promise<void> {
+    await this.page.unrouteAll({ behavior: 'ignoreErrors' });
     await this.context.close();
   }
 

@@ -97,6 +97,7 @@ describe('paying', () => {
   test('an allowance that is there already is used: one signature', async () => {
     const wallet = await ScriptedWallet.open(stack);
     await allow(wallet, 'USDC', AMOUNT_UNITS);
+    wallet.way = 'allowance';
     const { payment } = await payable();
     const checkout = await stage.open(payment, [wallet]);
     await checkout.connect(wallet);
@@ -184,6 +185,7 @@ describe('the wallet', () => {
     await checkout.until('wrong_chain');
     await declined('switch', 'Network not changed', () => checkout.press(/^Change to/));
     await checkout.until('review');
+    await checkout.takeWay('approve');
     wallet.decline('deposit');
     await declined('approve', 'Not approved', () => checkout.press(/^Pay/));
     await checkout.until('stopped');
@@ -264,7 +266,7 @@ describe('a reload', () => {
     await checkout.until('submitted');
     await checkout.page.reload();
     await checkout.until('submitted');
-    await checkout.page.unrouteAll({ behavior: 'wait' });
+    await checkout.reconnect();
     await checkout.until('funded');
     expect(wallet.deeds).toEqual(['connect', 'approve', 'deposit']);
     await checkout.close();

@@ -3,16 +3,28 @@
  * `Deed`; a test can have it declined, held back, or refused with an error.
  */
 import type { BrowserContext, Page } from 'playwright-core';
-import { type Address, type Hex, slice, toFunctionSelector } from 'viem';
+import { type Address, type Hex, keccak256, slice, toFunctionSelector } from 'viem';
 import { expect } from 'vitest';
-import { termsParameters } from '../../contracts/terms.ts';
+import { escrowAbi } from '../../contracts/abi.ts';
+import type { RouteName } from '../../widget/routes.ts';
 import type { Stack } from '../support/stack.ts';
 import { chainOf, openWallet, type Wallet } from '../support/wallet.ts';
 
 /** What the page asks the wallet's owner. */
-export type Deed = 'connect' | 'switch' | 'add' | 'reset' | 'approve' | 'deposit';
+export type Deed =
+  | 'connect'
+  | 'switch'
+  | 'add'
+  | 'reset'
+  | 'approve'
+  | 'permit'
+  | 'authorize'
+  | 'permit2'
+  | 'deposit'
+  | 'batch';
 
 type Answer = () => Promise<void> | void;
+type TypedData = { domain: object; types: object; primaryType: string; message: object };
 
 /** An error as wallets answer it. */
 export class WalletError extends Error {
@@ -26,8 +38,14 @@ export class WalletError extends Error {
 }
 
 const APPROVE = toFunctionSelector('approve(address,uint256)');
-const TERMS = `(${termsParameters.map(({ type }) => type).join()})`;
-const DEPOSITS = [`deposit(${TERMS})`, `depositMany(${TERMS}[])`].map((signature) => toFunctionSelector(signature));
+const DEPOSITS = escrowAbi.flatMap((item) =>
+  item.type === 'function' && item.name.startsWith('deposit') ? [toFunctionSelector(item)] : [],
+);
+const SIGNATURES: Record<string, Deed> = {
+  Permit: 'permit',
+  ReceiveWithAuthorization: 'authorize',
+  PermitWitnessTransferFrom: 'permit2',
+};
 const ICON =
   'data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHZpZXdCb3g9IjAgMCAzMiAzMiI+PHJlY3Qgd2lkdGg9IjMyIiBoZWlnaHQ9IjMyIiByeD0iOCIgZmlsbD0iIzMzNGRiMyIvPjxjaXJjbGUgY3g9IjE2IiBjeT0iMTYiIHI9IjciIGZpbGw9IiNmZmYiLz48L3N2Zz4=';
 
@@ -47,11 +65,22 @@ export class ScriptedWallet {
   silent = false;
   /** Its node says of every transaction that it is not mined yet. */
   hidesReceipts = false;
+  /** The way to pay that its owner takes; null: the one that the checkout proposes. */
+  way: RouteName | null = 'approve';
+  /** Whether it sends batches (EIP-5792). */
+  batches = false;
+  /** Whether it signs typed data. */
+  signs = true;
+  /** What its owner does with a deposit before any node has it: the next one takes its nonce. */
+  keeps: 'speed_up' | 'cancel' | 'drop' | null = null;
   /** What its owner approves instead of the amount asked for. */
   approveUnits: bigint | null = null;
   readonly #stack: Stack;
   #account: Address;
   #connected = false;
+  /** Speeds up or cancels the deposit that it keeps. */
+  replace: () => Promise<void> = async () => undefined;
+  readonly #batches = new Map<string, Hex[]>();
   readonly #answers = new Map<Deed, Answer>();
   readonly #pages = new Set<Page>();
   readonly #binding = `scriptedWallet_${crypto.randomUUID().replaceAll('-', '')}`;
@@ -188,6 +217,18 @@ export class ScriptedWallet {
       }
       case 'eth_sendTransaction':
         return await this.#send(Object(params[0]));
+      case 'eth_signTypedData_v4':
+        return await this.#sign(JSON.parse(String(params[1])));
+      case 'wallet_getCapabilities':
+        if (!this.batches) throw new WalletError(4200, 'Unsupported method.');
+        return { [`0x${chainId.toString(16)}`]: { atomic: { status: 'supported' } } };
+      case 'wallet_sendCalls':
+        return await this.#sendBatch(Object(params[0]));
+      case 'wallet_getCallsStatus': {
+        const hashes = this.#batches.get(String(params[0])) ?? [];
+        const receipts = hashes.map((transactionHash) => ({ transactionHash, status: '0x1' }));
+        return { version: '2.0.0', id: params[0], status: receipts.length > 0 ? 200 : 100, receipts };
+      }
       default:
         if (!this.online) throw new WalletError(-32603, 'fetch failed');
         if (this.silent) return await new Promise(() => undefined);
@@ -202,9 +243,43 @@ export class ScriptedWallet {
     if (selector !== APPROVE && !isDeposit) throw new WalletError(-32602, `Unexpected call ${selector}.`);
     const isReset = selector === APPROVE && BigInt(`0x${data.slice(74)}`) === 0n;
     await this.#ask(isDeposit ? 'deposit' : isReset ? 'reset' : 'approve');
+    if (isDeposit && this.keeps) return await this.#keep({ to, data });
     const own = selector === APPROVE && this.approveUnits !== null;
     const units = (this.approveUnits ?? 0n).toString(16).padStart(64, '0');
     return await this.wallet.client.sendTransaction({ to, data: own ? `${slice(data, 0, 36)}${units}` : data });
+  }
+
+  async #sign({ domain, types, primaryType, message }: TypedData): Promise<Hex> {
+    if (!this.signs) throw new WalletError(4200, 'Unsupported method.');
+    const deed = SIGNATURES[primaryType];
+    if (!deed) throw new WalletError(-32602, `Unexpected signature ${primaryType}.`);
+    await this.#ask(deed);
+    return await this.wallet.account.signTypedData({ domain, types, primaryType, message } as never);
+  }
+
+  /** One transaction after the other; its owner sees one question. */
+  async #sendBatch({ calls }: { calls: { to: Address; data: Hex }[] }): Promise<{ id: string }> {
+    await this.#ask('batch');
+    const id = crypto.randomUUID();
+    this.#batches.set(id, []);
+    const hashes: Hex[] = [];
+    for (const { to, data } of calls) hashes.push(await this.wallet.client.sendTransaction({ to, data }));
+    this.#batches.set(id, hashes);
+    return { id };
+  }
+
+  /** Signs a deposit that no node gets to see, and answers its hash; `replace` then does as its owner wants. */
+  async #keep(call: { to: Address; data: Hex }): Promise<Hex> {
+    const { client, account } = this.wallet;
+    const prepared = await client.prepareTransactionRequest({ ...call, account });
+    this.replace = async () => {
+      const { nonce } = prepared;
+      if (this.keeps === 'speed_up') await this.wallet.mined(await client.sendTransaction({ ...call, nonce }));
+      if (this.keeps === 'cancel') {
+        await this.wallet.mined(await client.sendTransaction({ to: account.address, value: 0n, nonce }));
+      }
+    };
+    return keccak256(await account.signTransaction(prepared as never));
   }
 
   #script(): string {

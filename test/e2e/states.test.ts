@@ -57,6 +57,11 @@ test('from choosing a wallet to the release, by keyboard alone', async () => {
   await inspect(checkout, 'switching');
   answer();
   await inspect(checkout, 'review', 'review');
+  await reach(/Other ways to pay/);
+  await keyboard.press('Enter');
+  await checkout.picture('review-ways', 0.85);
+  await inspect(checkout, 'review');
+  await checkout.takeWay('approve');
   await reach(/What you agree to/);
   await keyboard.press('Enter');
   await checkout.picture('review-terms', 0.85);
@@ -76,12 +81,38 @@ test('from choosing a wallet to the release, by keyboard alone', async () => {
   await inspect(checkout, 'signing', 'deposit');
   const unheard = await stage.market.get(`/widget/payments/${payment.id}`, payment.access_token);
   await checkout.alterAnswers((data) => Object.assign(data, unheard.json));
+  wallet.hidesReceipts = true;
   answer();
   await inspect(checkout, 'submitted', 'submitted');
-  await checkout.page.unrouteAll({ behavior: 'wait' });
+  wallet.hidesReceipts = false;
+  await inspect(checkout, 'mined');
+  await checkout.reconnect();
   await inspect(checkout, 'funded', 'funded');
   await stage.market.post(`/payments/${payment.id}/release`);
   await inspect(checkout, 'released', 'released');
+  await checkout.close();
+});
+
+test('a signature that is handed in, and the deposit that the service sends', async () => {
+  const wallet = await ScriptedWallet.open(stack);
+  wallet.way = null;
+  const checkout = await stage.open(await payable(), [wallet]);
+  await checkout.connect(wallet);
+  let handIn = () => {};
+  const handedIn = new Promise<void>((resolve) => {
+    handIn = resolve;
+  });
+  await checkout.page.route('**/relay', async (route) => {
+    await handedIn;
+    await route.continue();
+  });
+  const answer = wallet.hold('authorize');
+  await checkout.press(/^Pay/);
+  await inspect(checkout, 'signing', 'sign');
+  answer();
+  await inspect(checkout, 'relaying');
+  handIn();
+  await inspect(checkout, 'funded');
   await checkout.close();
 });
 
@@ -140,7 +171,8 @@ test('too little token, too little gas, a dead network, and the wallet being rea
 
   const dry = await ScriptedWallet.open(stack);
   await dry.spendEther();
-  const second = await stage.open(payment, [dry]);
+  const tether = await payable({ currency_id: stage.market.currencies.USDT });
+  const second = await stage.open(tether, [dry]);
   await second.until('ready');
   await second.press(dry.name);
   await inspect(second, 'short_of_gas', 'too-little-gas');
@@ -162,18 +194,18 @@ test('too little token, too little gas, a dead network, and the wallet being rea
 test('loading, being prepared, service down, access over, altered data', async () => {
   const payment = await payable();
   const checkout = await stage.open(payment);
-  await checkout.page.route('**/api/v1/widget/**', () => undefined);
+  await checkout.cutOff(() => undefined);
   await checkout.page.reload();
   await inspect(checkout, 'loading', 'loading');
   await checkout.page.unrouteAll();
-  await checkout.page.route('**/api/v1/widget/**', (route) => route.abort());
+  await checkout.cutOff();
   await checkout.page.reload();
   await inspect(checkout, 'unreachable', 'service-down');
   await checkout.page.unrouteAll();
   await checkout.alterAnswers((data) => Object.assign(data, { price_units: '1' }));
   await checkout.press('Try again');
   await inspect(checkout, 'refused', 'refused');
-  await checkout.page.unrouteAll({ behavior: 'wait' });
+  await checkout.reconnect();
   await checkout.page.evaluate("document.getElementById('checkout').accessToken = 'over'");
   await inspect(checkout, 'denied', 'access-over');
   await checkout.close();

@@ -96,7 +96,7 @@ describe('the wallet', () => {
   test('has too little for fees: how much it takes; topped up it goes on', async () => {
     const wallet = await ScriptedWallet.open(stack);
     await chainOf(stack).setBalance({ address: wallet.address, value: 1n });
-    const checkout = await stage.open(await payable(), [wallet]);
+    const checkout = await stage.open(await payable({ currency_id: stage.market.currencies.USDT }), [wallet]);
     await checkout.until('ready');
     await checkout.press(wallet.name);
     await checkout.until('short_of_gas');
@@ -131,6 +131,7 @@ describe('the wallet', () => {
     wallet.agree('connect');
     await checkout.press('Try again');
     await checkout.until('review');
+    await checkout.takeWay('approve');
     wallet.fail('approve', new WalletError(-32603, 'Internal error.'));
     await checkout.press(/^Pay/);
     await checkout.says('Scripted Wallet could not do it');
@@ -171,7 +172,7 @@ describe('the payment service', () => {
   test('does not answer at first: the widget says so and goes on by itself', async () => {
     const payment = await payable();
     const checkout = await stage.open(payment);
-    await checkout.page.route('**/api/v1/widget/**', (route) => route.abort());
+    await checkout.cutOff();
     await checkout.page.reload();
     await checkout.until('unreachable');
     await checkout.says('The payment service does not answer');
@@ -185,7 +186,7 @@ describe('the payment service', () => {
     const wallet = await ScriptedWallet.open(stack);
     const checkout = await stage.open(await payable(), [wallet]);
     await checkout.connect(wallet);
-    await checkout.page.route('**/api/v1/widget/**', (route) => route.abort());
+    await checkout.cutOff();
     await checkout.press(/^Pay/);
     await checkout.until('stopped');
     await checkout.says('Nothing was signed');
@@ -203,7 +204,7 @@ describe('the payment service', () => {
     const answer = wallet.hold('deposit');
     await checkout.press(/^Pay/);
     await wallet.asked('deposit');
-    await checkout.page.route('**/api/v1/widget/**', (route) => route.abort());
+    await checkout.cutOff();
     answer();
     await checkout.until('submitted');
     await checkout.says('The connection to the payment service is lost');

@@ -26,7 +26,7 @@ describe('the table of states', () => {
   test('never signs from a state in which nothing was checked', () => {
     const signing = rows.filter(([, row]) => row.sign === 'signing').map(([name]) => name);
     expect(signing).toEqual(
-      ['review', 'mining', 'signing', 'stopped'].filter((name) => signing.includes(name as StateName)),
+      ['review', 'signing', 'mining', 'stopped'].filter((name) => signing.includes(name as StateName)),
     );
     expect(signing).not.toContain('ready');
     expect(signing).not.toContain('wrong_chain');
@@ -52,6 +52,9 @@ const payment: WidgetPayment = {
   token_address: '0x5fbdb2315678afecb367f032d93f642f64180aa3',
   status: 'awaiting_deposit',
   transaction_hash: null,
+  reported_hash: null,
+  relay: null,
+  signatures: { domain: null, permit: false, authorization: { standard: false, bytes: false }, permit2: null },
   expires_at: '2027-01-01T00:00:00Z',
   offer_hash: null,
   deal_hash: null,
@@ -76,6 +79,11 @@ const problems: ProblemCode[] = [
   'token_refused',
   'reverted',
   'replaced',
+  'dropped',
+  'signature_failed',
+  'relay_refused',
+  'relay_failed',
+  'other_tab',
 ];
 
 describe('the words', () => {

@@ -41,13 +41,21 @@ export class Mismatch extends Error {
 }
 
 /**
- * The deal that a payable payment offers. `before` is what an earlier reading gave: it may not change any more.
+ * The deal that a payable payment offers; with a payer that it was asked for, its terms may name that one and no other. `before`
+ * is what an earlier reading gave: it may not change any more.
  * @throws Mismatch
  */
-export function openDeal(payment: WidgetPayment, expected: Expected, before: Deal | null): Deal {
+export function openDeal(
+  payment: WidgetPayment,
+  expected: Expected,
+  before: Deal | null,
+  payer: Address = zeroAddress,
+): Deal {
   const chainId = payment.network_id;
   const diamond = getAddress(lower(payment.diamond_address));
-  const [first, ...others] = calledTerms(payment).map((json) => openLeg(termsOf(json), payment, chainId, diamond));
+  const [first, ...others] = calledTerms(payment).map((json) =>
+    openLeg(termsOf(json), payment, { chainId, diamond, payer }),
+  );
   if (!first) throw new Mismatch('the call', 'nothing', 'a deposit');
   agree('the hash of the terms', payment.legs[0]?.offer_hash, payment.offer_hash);
   const legs = [first, ...others] as const;
@@ -85,12 +93,16 @@ function calledTerms({ contract }: WidgetPayment): TermsJson[] {
 }
 
 /** One leg, held against what the payment says of it. @throws Mismatch */
-function openLeg(terms: Terms, payment: WidgetPayment, chainId: number, diamond: Address): Leg {
+function openLeg(
+  terms: Terms,
+  payment: WidgetPayment,
+  { chainId, diamond, payer }: { chainId: number; diamond: Address; payer: Address },
+): Leg {
   const offer = offerId(terms, chainId, diamond);
   const said = payment.legs.find((leg) => leg.offer_hash === offer);
   if (!said) throw new Mismatch('the hash of the terms', offer, payment.legs.map((leg) => leg.offer_hash).join(' or '));
-  // Only an offer can be closed by a cancellation: terms that name a payer were not handed out by this operation.
-  agree('the payer', terms.payer, zeroAddress);
+  // A cancellation closes what was handed out: the offer, and the form for the payer that was asked for.
+  agreeAddress('the payer', terms.payer, payer);
   agree('the amount', terms.amount, BigInt(said.price_units));
   agreeAddress('the token', terms.token, payment.token_address);
   agreeAddress('the seller’s address', terms.payee, said.payment_address);

@@ -15,6 +15,7 @@ import {
 import { type Terms, termsParameters } from '../../contracts/terms.ts';
 import type { Deal } from './deal.ts';
 import { Problem, problemOf } from './problem.ts';
+import { type Signed, split } from './signatures.ts';
 
 /** What EIP-1193 asks of a wallet. */
 export type Provider = { request(args: { method: string; params?: unknown }): Promise<unknown> };
@@ -23,7 +24,9 @@ const tokenAbi = parseAbi([
   'function balanceOf(address) view returns (uint256)',
   'function allowance(address, address) view returns (uint256)',
   'function approve(address, uint256)',
+  'function nonces(address) view returns (uint256)',
 ]);
+const permit2Abi = parseAbi(['function nonceBitmap(address, uint256) view returns (uint256)']);
 
 const termsTuple = [{ type: 'tuple', components: termsParameters }] as const;
 const termsList = [{ type: 'tuple[]', components: termsParameters }] as const;
@@ -31,9 +34,28 @@ const termsType = `(${termsParameters.map(({ type }) => type).join()})`;
 const depositSelector = toFunctionSelector(`deposit(${termsType})`);
 const depositManySelector = toFunctionSelector(`depositMany(${termsType}[])`);
 const dealIdSelector = toFunctionSelector(`dealId(${termsType})`);
+const permit2Selector = toFunctionSelector('permit2()');
+const getDealSelector = toFunctionSelector('getDeal(bytes32)');
+
+const tuple = termsTuple[0];
+/** The deposits that carry a signature: what comes after the terms. */
+const signedDeposits = {
+  depositWithPermit: ['uint256', 'uint8', 'bytes32', 'bytes32'],
+  depositWithAuthorization: ['uint256', 'uint256', 'uint8', 'bytes32', 'bytes32'],
+  depositWithAuthorizationBytes: ['uint256', 'uint256', 'bytes'],
+  depositWithPermit2: ['uint256', 'uint256', 'bytes'],
+} as const;
 
 // Upper bounds of what each takes, so that the fee can be judged before a deposit can be simulated.
-const GAS = { reset: 50_000n, approve: 65_000n, deposit: 160_000n } as const;
+const GAS = {
+  reset: 50_000n,
+  approve: 65_000n,
+  permit: 0n,
+  authorize: 0n,
+  permit2: 0n,
+  deposit: 190_000n,
+  batch: 260_000n,
+} as const;
 const READ_TIMEOUT_MS = 10_000;
 
 /** A transaction for a wallet to sign: its data, and to whom. */
@@ -46,6 +68,12 @@ export type Funds = {
   /** The chain's coin, in wei. */
   coinUnits: bigint;
   gasPriceUnits: bigint;
+  /** The account is a contract, or signs by one: only its own rules judge a signature. */
+  hasCode: boolean;
+  /** The escrow's Permit2, as the escrow itself names it. */
+  permit2: Address | null;
+  /** What Permit2 may take of the token. */
+  permit2Units: bigint;
 };
 
 /** The call that opens the deal, or all deals of a cart. */
@@ -54,6 +82,30 @@ export function depositCall({ legs, diamond }: Deal): Call {
   if (legs.length === 1) return { to: diamond, data: withTerms(depositSelector, first.terms) };
   const list = encodeAbiParameters(termsList, [legs.map(({ terms }) => terms)]);
   return { to: diamond, data: `${depositManySelector}${list.slice(2)}` };
+}
+
+/** The call that opens the deal with what the payer has signed; terms name the payer but for a permit. */
+export function signedDepositCall({ legs, diamond }: Deal, payer: Address, signed: Signed): Call {
+  const [{ terms: offer }] = legs;
+  const terms = signed.step === 'permit' ? offer : { ...offer, payer };
+  const parts = split(signed.signature);
+  const call = (name: keyof typeof signedDeposits, args: readonly unknown[]): Call => {
+    const types = signedDeposits[name];
+    const selector = toFunctionSelector(`${name.replace('Bytes', '')}(${[termsType, ...types].join()})`);
+    const words = encodeAbiParameters([tuple, ...types.map((type) => ({ type }))], [terms, ...args]);
+    return { to: diamond, data: `${selector}${words.slice(2)}` };
+  };
+  switch (signed.step) {
+    case 'permit':
+      if (!parts) throw new Problem('signature_failed');
+      return call('depositWithPermit', [signed.deadline, parts.v, parts.r, parts.s]);
+    case 'authorize':
+      return parts
+        ? call('depositWithAuthorization', [0n, signed.validBefore, parts.v, parts.r, parts.s])
+        : call('depositWithAuthorizationBytes', [0n, signed.validBefore, signed.signature]);
+    case 'permit2':
+      return call('depositWithPermit2', [signed.nonce, signed.deadline, signed.signature]);
+  }
 }
 
 /** The call that allows the diamond to take `units`, no more. */
@@ -69,17 +121,81 @@ export async function readChainId(provider: Provider): Promise<number> {
   return Number(await read(provider, 'eth_chainId'));
 }
 
-/** Balance, allowance, coin and gas price of an account. @throws Problem network_down */
-export async function readFunds(provider: Provider, { token, diamond }: Deal, account: Address): Promise<Funds> {
-  const view = (functionName: 'balanceOf' | 'allowance', args: readonly [Address] | readonly [Address, Address]) =>
-    word(provider, { to: token, data: encodeFunctionData({ abi: tokenAbi, functionName, args }) });
-  const [tokenUnits, allowanceUnits, coin, gasPrice] = await Promise.all([
-    view('balanceOf', [account]),
-    view('allowance', [account, diamond]),
+/**
+ * Balance, allowances, coin, gas price and kind of an account. `permit2` is what the API names: it is asked for its allowance only
+ * when the escrow names the same.
+ * @throws Problem network_down
+ */
+export async function readFunds(
+  provider: Provider,
+  { token, diamond }: Deal,
+  account: Address,
+  permit2: Address | null,
+): Promise<Funds> {
+  const allowance = (spender: Address) =>
+    word(provider, {
+      to: token,
+      data: encodeFunctionData({ abi: tokenAbi, functionName: 'allowance', args: [account, spender] }),
+    });
+  const [tokenUnits, allowanceUnits, coin, gasPrice, code, ownPermit2, permit2Units] = await Promise.all([
+    word(provider, {
+      to: token,
+      data: encodeFunctionData({ abi: tokenAbi, functionName: 'balanceOf', args: [account] }),
+    }),
+    allowance(diamond),
     read(provider, 'eth_getBalance', [account, 'latest']),
     read(provider, 'eth_gasPrice'),
+    read(provider, 'eth_getCode', [account, 'latest']),
+    permit2 ? word(provider, { to: diamond, data: permit2Selector }) : 0n,
+    permit2 ? allowance(permit2) : 0n,
   ]);
-  return { tokenUnits, allowanceUnits, coinUnits: BigInt(coin), gasPriceUnits: BigInt(gasPrice) };
+  const named = permit2 !== null && ownPermit2 === BigInt(permit2) ? permit2 : null;
+  return {
+    tokenUnits,
+    allowanceUnits,
+    coinUnits: BigInt(coin),
+    gasPriceUnits: BigInt(gasPrice),
+    hasCode: code.length > 2,
+    permit2: named,
+    permit2Units: named ? permit2Units : 0n,
+  };
+}
+
+/** The account's next nonce for the token's permits. @throws Problem network_down */
+export async function readPermitNonce(provider: Provider, { token }: Deal, account: Address): Promise<bigint> {
+  return await word(provider, {
+    to: token,
+    data: encodeFunctionData({ abi: tokenAbi, functionName: 'nonces', args: [account] }),
+  });
+}
+
+/** The lowest nonce that the account has not used with Permit2: 256 of them share a slot, so low ones are cheap. */
+export async function readPermit2Nonce(provider: Provider, permit2: Address, account: Address): Promise<bigint> {
+  for (let at = 0n; ; at += 1n) {
+    const data = encodeFunctionData({ abi: permit2Abi, functionName: 'nonceBitmap', args: [account, at] });
+    const used = await word(provider, { to: permit2, data });
+    for (let bit = 0n; bit < 256n; bit += 1n) if (((used >> bit) & 1n) === 0n) return at * 256n + bit;
+  }
+}
+
+/** Whether the deal was ever opened on chain. @throws Problem network_down */
+export async function isOpened(provider: Provider, { diamond }: Deal, id: Hex): Promise<boolean> {
+  const answer = await read(provider, 'eth_call', [
+    { to: diamond, data: `${getDealSelector}${id.slice(2)}` },
+    'latest',
+  ]);
+  // Released, refunded, status: None is 0.
+  return answer.length === 194 && BigInt(`0x${answer.slice(130)}`) !== 0n;
+}
+
+/** How many transactions of the account are in blocks, or with those that wait. @throws Problem network_down */
+export async function readNonce(provider: Provider, account: Address, at: 'latest' | 'pending'): Promise<number> {
+  return Number(await read(provider, 'eth_getTransactionCount', [account, at]));
+}
+
+/** Whether the wallet's node knows of the transaction. @throws Problem network_down */
+export async function isKnown(provider: Provider, hash: Hex): Promise<boolean> {
+  return (await ask(provider, 'eth_getTransactionByHash', [hash])) !== null;
 }
 
 /** The id that the diamond itself computes for the terms: proof that it is our contract, on the chain we think of. */
@@ -90,7 +206,8 @@ export async function readDealId(provider: Provider, { diamond }: Deal, terms: T
 
 /** Wei that these steps will take at most, for a deal of so many legs. */
 export function feeUnits(steps: readonly (keyof typeof GAS)[], legs: number, gasPriceUnits: bigint): bigint {
-  const gas = (step: keyof typeof GAS) => (step === 'deposit' ? GAS.deposit * BigInt(legs) : GAS[step]);
+  const gas = (step: keyof typeof GAS) =>
+    step === 'deposit' || step === 'batch' ? GAS[step] * BigInt(legs) : GAS[step];
   return steps.reduce((sum, step) => sum + gas(step), 0n) * gasPriceUnits;
 }
 
@@ -122,14 +239,18 @@ async function word(provider: Provider, call: Call): Promise<bigint> {
 }
 
 async function read(provider: Provider, method: string, params: unknown[] = []): Promise<Hex> {
+  const answer = await ask(provider, method, params);
+  if (typeof answer !== 'string' || !answer.startsWith('0x')) throw new Problem('network_down');
+  return answer as Hex;
+}
+
+async function ask(provider: Provider, method: string, params: unknown[]): Promise<unknown> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const timeout = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Problem('network_down')), READ_TIMEOUT_MS);
   });
   try {
-    const answer = await Promise.race([provider.request({ method, params }), timeout]);
-    if (typeof answer !== 'string' || !answer.startsWith('0x')) throw new Problem('network_down');
-    return answer as Hex;
+    return await Promise.race([provider.request({ method, params }), timeout]);
   } catch (error) {
     const problem = problemOf(error);
     // A wallet that fails at a mere reading has lost its network; only a revert says something about the call.

@@ -1,31 +1,41 @@
 /**
- * Owns the way from a chosen wallet to a sent deposit. It reads the payment anew before each signature, asks for what the
- * allowance lacks and no more, and stores a transaction's hash before it shows progress. That a payment is funded only the
- * API says: nothing here does.
+ * Owns the way from a chosen wallet to a sent deposit, along one of the routes. It reads the payment anew before each question to
+ * the wallet, asks for what the route needs and no more, and stores what was sent before it shows progress. That a payment is
+ * funded only the API says: nothing here does.
  */
-import { createClient, type Hex } from 'viem';
-import { waitForTransactionReceipt } from 'viem/actions';
+import type { Address, Hex } from 'viem';
 import type { Checkout } from '../checkout.ts';
+import { PaymentError } from '../payment.ts';
+import { type Abilities, openRoutes, type RouteName, routeOf, type Way } from '../routes.ts';
 import { forgetSent, loadSent, type Sent, storeSent } from '../sent.ts';
 import type { Step } from '../snapshot.ts';
 import { inWallet } from '../states.ts';
-import { agreeOnId, type Deal, openDeal } from './deal.ts';
+import { canBatch, sendBatch } from './batch.ts';
+import { agreeOnId, type Deal, dealIdFor, openDeal } from './deal.ts';
 import {
   approveCall,
   type Call,
   depositCall,
+  type Funds,
   feeUnits,
+  isOpened,
+  type Provider,
   readChainId,
   readDealId,
   readFunds,
+  readNonce,
+  readPermit2Nonce,
+  readPermitNonce,
   send,
+  signedDepositCall,
   simulate,
 } from './escrow.ts';
 import { Problem, problemOf } from './problem.ts';
-import { type Connection, transportOf, Wallets } from './wallets.ts';
+import { type Signed, signAuthorization, signPermit, signPermit2 } from './signatures.ts';
+import { type Connection, Wallets } from './wallets.ts';
+import { follow } from './watch.ts';
 
-const RECEIPT_POLL_MS = 400;
-const RETRY_MS = 1_000;
+type Question = Step | 'connect' | 'switch' | 'check';
 
 /** The deposit of one payment; it drives the checkout's states by events. */
 export class DepositFlow {
@@ -33,6 +43,14 @@ export class DepositFlow {
   readonly #wallets: Wallets;
   #deal: Deal | null = null;
   #connection: Connection | null = null;
+  /** Read with the last check: Permit2 as the escrow names it. */
+  #permit2: Address | null = null;
+  /** What was signed on the way that is taken; lost with a reload, and then signed anew. */
+  #signed: Signed | null = null;
+  /** Ways that failed where the buyer can do nothing: they are not offered to this wallet again. */
+  readonly #closed = new Set<RouteName>();
+  /** The buyer's own choice among the ways. */
+  #chosen: RouteName | null = null;
   /** Counts the buyer's decisions: what an older one still brings is dropped. */
   #turn = 0;
 
@@ -45,22 +63,22 @@ export class DepositFlow {
     checkout.patch({ wallets: this.#wallets.choices() });
   }
 
-  /** Checks what the payment offers against itself and the page. @throws Mismatch */
-  verify(): void {
+  /** Checks what the payment offers against itself and the page; `payer` is whom its terms were asked for. @throws Mismatch */
+  verify(payer?: Address): void {
     const { payment } = this.#checkout.snapshot;
     if (!payment?.contract) return;
-    this.#deal = openDeal(payment, this.#checkout.expected, this.#deal);
+    this.#deal = openDeal(payment, this.#checkout.expected, this.#deal, payer);
     this.#checkout.patch({ deal: this.#deal });
   }
 
-  /** Takes up the wallet of the last visit, and watches a transaction that it sent. */
+  /** Takes up the wallet of the last visit, and follows what it sent. */
   async restore(): Promise<void> {
     const turn = ++this.#turn;
     const connection = await this.#wallets.restore().catch(() => null);
     if (!connection || turn !== this.#turn) return;
     this.#use(connection);
     const sent = loadSent(this.#checkout.paymentId);
-    if (this.#checkout.snapshot.name === 'submitted' && sent) void this.#watchDeposit(sent, turn);
+    if (this.#checkout.snapshot.name === 'submitted' && sent) void this.#followDeposit(sent, turn);
     else if (this.#checkout.snapshot.name === 'ready') await this.check();
   }
 
@@ -99,39 +117,64 @@ export class DepositFlow {
     }
   }
 
-  /** Reads chain, balance, allowance and fee of the connected wallet. */
+  /** Reads chain, balance, allowances and fee of the connected wallet, and finds the ways to pay. */
   async check(): Promise<void> {
     const deal = this.#deal;
     if (!deal || !this.#connection || !this.#checkout.send('check', { problem: null, step: null })) return;
     const turn = ++this.#turn;
+    this.#signed = null;
     try {
       const { provider, account } = this.#connection;
       const chainId = await readChainId(provider);
       if (turn !== this.#turn) return;
       if (chainId !== deal.chainId) return void this.#checkout.send('strange');
       await this.#finishAllowance(turn);
-      const funds = await readFunds(provider, deal, account);
-      const steps = await this.#stepsFor(funds.allowanceUnits);
-      const fee = { needUnits: feeUnits(steps, deal.legs.length, funds.gasPriceUnits), haveUnits: funds.coinUnits };
-      if (turn !== this.#turn) return;
-      const found = { balanceUnits: funds.tokenUnits, fee, steps, signed: 0 };
+      const named = this.#checkout.snapshot.payment?.signatures.permit2 ?? null;
+      const [funds, batch] = await Promise.all([
+        readFunds(provider, deal, account, named),
+        canBatch(provider, account, deal.chainId),
+      ]);
+      this.#permit2 = funds.permit2;
+      const ways = this.#waysFor(funds, await this.#abilities(deal, this.#connection, funds, batch));
+      const way =
+        ways.find((candidate) => candidate.route === this.#chosen) ??
+        ways.find((candidate) => candidate.feeUnits <= funds.coinUnits) ??
+        ways[0];
+      if (turn !== this.#turn || !way) return;
+      const found = {
+        balanceUnits: funds.tokenUnits,
+        fee: { needUnits: way.feeUnits, haveUnits: funds.coinUnits },
+        ways,
+        ...taken(way.route),
+      };
       if (funds.tokenUnits < deal.amountUnits) return void this.#checkout.send('short', found);
-      if (fee.haveUnits < fee.needUnits) return void this.#checkout.send('dry', found);
+      if (funds.coinUnits < way.feeUnits) return void this.#checkout.send('dry', found);
       this.#checkout.send('pass', found);
     } catch (error) {
       this.#stop(error, 'check', turn);
     }
   }
 
-  /** Signs whatever is left to sign, the deposit last. */
+  /** Takes another way to pay; one that costs more than the wallet has is taken as the buyer's word. */
+  takeWay(route: RouteName): void {
+    const { name, ways } = this.#checkout.snapshot;
+    if (name !== 'review' || !ways.some((way) => way.route === route)) return;
+    this.#signed = null;
+    this.#chosen = route;
+    this.#checkout.patch(taken(route));
+  }
+
+  /** Goes the way that is taken, the deposit last. In one tab of the buyer's at a time. */
   async pay(): Promise<void> {
     const { steps, signed } = this.#checkout.snapshot;
     const turn = ++this.#turn;
-    let step: Step = 'deposit';
+    let step: Step = steps[signed] ?? 'deposit';
     try {
-      for (step of steps.slice(signed)) {
-        if (!(await this.#sign(step, turn))) return;
-      }
+      await alone(this.#checkout.paymentId, async () => {
+        for (step of steps.slice(signed)) {
+          if (!(await this.#take(step, turn))) return;
+        }
+      });
     } catch (error) {
       this.#stop(error, step, turn);
     }
@@ -140,7 +183,7 @@ export class DepositFlow {
   /** The deposit's transaction is lost, says the buyer: from the beginning. */
   restart(): void {
     this.#turn += 1;
-    forgetSent(this.#checkout.paymentId);
+    this.#forget();
     this.#checkout.send('restart', { transactionHash: null });
     if (this.#connection) void this.check();
   }
@@ -151,129 +194,232 @@ export class DepositFlow {
     this.#wallets.close();
   }
 
-  /** One signature; false when the checkout went elsewhere meanwhile. */
-  async #sign(step: Step, turn: number): Promise<boolean> {
+  /** One step of the way; false when the checkout went elsewhere meanwhile. */
+  async #take(step: Step, turn: number): Promise<boolean> {
     if (!this.#checkout.send('sign', { step, problem: null })) return false;
-    const connection = await this.#verifiedConnection(turn);
+    switch (step) {
+      case 'permit':
+      case 'authorize':
+      case 'permit2':
+        return await this.#sign(step, turn);
+      case 'batch':
+        return await this.#sendBatch(turn);
+      default:
+        return await this.#sendStep(step, turn);
+    }
+  }
+
+  /** A signature, kept for the deposit that follows or handed to the service. */
+  async #sign(step: Signed['step'], turn: number): Promise<boolean> {
+    // A permit is the allowance of whoever sends the deposit; the other two are for terms that name their payer.
+    const connection = await this.#verifiedConnection(turn, { asPayer: step !== 'permit' });
+    const { payment, route } = this.#checkout.snapshot;
+    if (!connection || !this.#deal || !payment || turn !== this.#turn) return false;
+    const signed = await this.#signature(step, connection, this.#deal);
+    if (turn !== this.#turn) return false;
+    this.#signed = signed;
+    this.#checkout.patch({ signed: this.#checkout.snapshot.signed + 1 });
+    return route && routeOf(route).relayed ? await this.#relay(signed, connection.account, turn) : true;
+  }
+
+  async #signature(step: Signed['step'], { provider, account }: Connection, deal: Deal): Promise<Signed> {
+    const { payment } = this.#checkout.snapshot;
+    if (!payment) throw new Problem('signature_failed');
+    switch (step) {
+      case 'permit':
+        return await signPermit(provider, account, deal, payment, await readPermitNonce(provider, deal, account));
+      case 'authorize':
+        return await signAuthorization(provider, account, deal, payment);
+      case 'permit2': {
+        if (!this.#permit2) throw new Problem('signature_failed');
+        const nonce = await readPermit2Nonce(provider, this.#permit2, account);
+        return await signPermit2(provider, account, deal, this.#permit2, nonce);
+      }
+    }
+  }
+
+  /** Hands the signature to the service, which sends the deposit; its word that it has is on every device. */
+  async #relay(signed: Signed, payer: Address, turn: number): Promise<boolean> {
+    if (!this.#checkout.send('relay')) return false;
+    const { signature } = signed;
+    if (signed.step === 'authorize') {
+      await this.#checkout.relay({ form: 'authorization', payer, valid_before: `${signed.validBefore}`, signature });
+    } else if (signed.step === 'permit2') {
+      const { nonce, deadline } = signed;
+      await this.#checkout.relay({ form: 'permit2', payer, nonce: `${nonce}`, deadline: `${deadline}`, signature });
+    }
+    return turn === this.#turn && this.#checkout.send('submit');
+  }
+
+  /** A transaction: a change of the allowance is waited for, the deposit ends the way. */
+  async #sendStep(step: 'reset' | 'approve' | 'deposit', turn: number): Promise<boolean> {
+    const asPayer = step === 'deposit' && this.#signed !== null && this.#signed.step !== 'permit';
+    const connection = await this.#verifiedConnection(turn, { asPayer });
     const deal = this.#deal;
     if (!connection || !deal || turn !== this.#turn) return false;
     const { provider, account } = connection;
-    const call = callOf(step, deal);
-    try {
-      await simulate(provider, account, call);
-    } catch (error) {
-      // This account's deal is there already: another tab, or a transaction whose answer was lost.
-      if (!(error instanceof Problem) || error.code !== 'already_paid') throw error;
-      return !this.#checkout.send('submit');
-    }
+    const call = this.#callOf(step, deal, account);
+    if (!(await this.#isPossible(provider, account, call))) return false;
+    const nonce = await readNonce(provider, account, 'pending').catch(() => undefined);
     if (turn !== this.#turn) return false;
     const hash = await send(provider, account, call);
-    const sent: Sent = { step, hash, account, chainId: deal.chainId, sentAt: Date.now() };
+    const sent = {
+      step,
+      hash,
+      account,
+      chainId: deal.chainId,
+      ...(nonce !== undefined && { nonce }),
+      sentAt: Date.now(),
+    };
     // Stored even when the buyer went elsewhere meanwhile: the transaction is out.
     storeSent(this.#checkout.paymentId, sent);
-    if (step === 'deposit') {
-      if (this.#checkout.send('submit', { transactionHash: hash })) void this.#watchDeposit(sent, this.#turn);
-      return true;
-    }
+    if (step === 'deposit') return this.#submitted(sent);
     if (!this.#checkout.send('send', { step })) return false;
-    await this.#mined(hash, turn);
+    await this.#mined(sent, turn);
     if (turn !== this.#turn) return false;
     forgetSent(this.#checkout.paymentId);
     // Wallets let their owner allow less than was asked for.
-    const { allowanceUnits } = await readFunds(provider, deal, account);
+    const { allowanceUnits } = await readFunds(provider, deal, account, null);
     if (step === 'approve' && allowanceUnits < deal.amountUnits) throw new Problem('allowance_short');
     this.#checkout.patch({ signed: this.#checkout.snapshot.signed + 1 });
     return turn === this.#turn;
   }
 
-  /** Payment, chain, diamond and deal, all read again just before a signature. @throws Problem, Mismatch */
-  async #verifiedConnection(turn: number): Promise<Connection | null> {
-    await this.#checkout.read();
+  /** Approval and deposit as one batch of the wallet's. */
+  async #sendBatch(turn: number): Promise<boolean> {
+    const connection = await this.#verifiedConnection(turn);
+    const deal = this.#deal;
+    if (!connection || !deal || turn !== this.#turn) return false;
+    const { provider, account } = connection;
+    const { allowanceUnits } = await readFunds(provider, deal, account, null);
+    const reset = allowanceUnits > 0n ? [approveCall(deal, 0n)] : [];
+    const calls = [...reset, approveCall(deal, deal.amountUnits), depositCall(deal)];
+    if (turn !== this.#turn) return false;
+    const batchId = await sendBatch(provider, account, deal.chainId, calls);
+    const sent: Sent = { step: 'batch', hash: null, batchId, account, chainId: deal.chainId, sentAt: Date.now() };
+    storeSent(this.#checkout.paymentId, sent);
+    return this.#submitted(sent);
+  }
+
+  #submitted(sent: Sent): true {
+    if (this.#checkout.send('submit', { transactionHash: sent.hash })) void this.#followDeposit(sent, this.#turn);
+    if (sent.hash) this.#checkout.reportSent(sent.hash);
+    return true;
+  }
+
+  /** Tries the call; false when this account's deal is there already: another tab, or a lost answer. @throws Problem */
+  async #isPossible(provider: Provider, account: Address, call: Call): Promise<boolean> {
+    try {
+      await simulate(provider, account, call);
+      return true;
+    } catch (error) {
+      if (!(error instanceof Problem) || error.code !== 'already_paid') throw error;
+      this.#checkout.send('submit');
+      return false;
+    }
+  }
+
+  /** Payment, chain, diamond and deal, all read again just before the wallet is asked. @throws Problem, Mismatch */
+  async #verifiedConnection(turn: number, { asPayer = false } = {}): Promise<Connection | null> {
+    const payer = asPayer ? this.#connection?.account : undefined;
+    await this.#checkout.read(payer);
     // What the API told may have led elsewhere, and a payment without a call cannot be paid.
     if (turn !== this.#turn || !inWallet.has(this.#checkout.snapshot.name)) return null;
     const connection = await this.#wallets.current();
     const deal = this.#deal;
     if (!connection || !deal || !this.#checkout.snapshot.payment?.contract) throw new Problem('wallet_failed');
     if (connection.account !== this.#connection?.account) throw new Problem('wallet_moved');
-    if ((await readChainId(connection.provider)) !== deal.chainId) throw new Problem('wallet_moved');
     const { provider, account } = connection;
-    for (const leg of deal.legs) {
-      agreeOnId(deal, leg, account, await readDealId(provider, deal, { ...leg.terms, payer: account }));
-    }
+    const [chainId, ids] = await Promise.all([
+      readChainId(provider),
+      Promise.all(deal.legs.map(({ terms }) => readDealId(provider, deal, { ...terms, payer: account }))),
+    ]).catch(async (error) => {
+      // On another chain there is no contract to ask; that the wallet moved there says more.
+      if ((await readChainId(provider).catch(() => deal.chainId)) !== deal.chainId) throw new Problem('wallet_moved');
+      throw error;
+    });
+    if (chainId !== deal.chainId) throw new Problem('wallet_moved');
+    for (const [index, leg] of deal.legs.entries()) agreeOnId(deal, leg, account, ids[index] ?? '0x');
     return connection;
   }
 
-  /** What has to be signed, given the allowance that is there. */
-  async #stepsFor(allowanceUnits: bigint): Promise<Step[]> {
-    const deal = this.#deal;
-    const connection = this.#connection;
-    if (!deal || !connection || allowanceUnits >= deal.amountUnits) return ['deposit'];
-    if (allowanceUnits === 0n) return ['approve', 'deposit'];
-    // Tokens like USDT refuse to change an allowance that is not zero; the others need no reset.
-    const call = approveCall(deal, deal.amountUnits);
-    const changes = await simulate(connection.provider, connection.account, call).then(
-      () => true,
-      (error) => {
-        if (problemOf(error).code === 'network_down') throw error;
-        return false;
-      },
-    );
-    return changes ? ['approve', 'deposit'] : ['reset', 'approve', 'deposit'];
+  /** What this wallet, this token and the contract can do for this deal. */
+  async #abilities(deal: Deal, { provider, account }: Connection, funds: Funds, batch: boolean): Promise<Abilities> {
+    const { signatures } = this.#checkout.snapshot.payment ?? {};
+    const { allowanceUnits, hasCode } = funds;
+    const known = signatures?.domain != null;
+    return {
+      allowance: allowanceUnits >= deal.amountUnits,
+      // A contract's signature has no v, r and s; whether the token takes it, the bytes form tells.
+      permit: known && signatures.permit && !hasCode,
+      authorization: known && (hasCode ? signatures.authorization.bytes : signatures.authorization.standard),
+      permit2: funds.permit2Units >= deal.amountUnits,
+      batch,
+      reset: allowanceUnits > 0n && allowanceUnits < deal.amountUnits && !(await changes(provider, account, deal)),
+      cart: deal.legs.length > 1,
+    };
+  }
+
+  #waysFor({ gasPriceUnits }: Funds, abilities: Abilities): Way[] {
+    const legs = this.#deal?.legs.length ?? 1;
+    const open = openRoutes(abilities).filter((route) => !this.#closed.has(route));
+    return open.map((route) => {
+      const { steps, relayed } = routeOf(route);
+      return { route, feeUnits: relayed ? 0n : feeUnits(steps, legs, gasPriceUnits) };
+    });
+  }
+
+  #callOf(step: 'reset' | 'approve' | 'deposit', deal: Deal, account: Address): Call {
+    if (step !== 'deposit') return approveCall(deal, step === 'approve' ? deal.amountUnits : 0n);
+    return this.#signed ? signedDepositCall(deal, account, this.#signed) : depositCall(deal);
   }
 
   /** Waits for a change of the allowance that was sent before a reload, so that it is not signed twice. */
   async #finishAllowance(turn: number): Promise<void> {
     const sent = loadSent(this.#checkout.paymentId);
-    if (!sent || sent.step === 'deposit' || sent.account !== this.#connection?.account) return;
-    await this.#mined(sent.hash, turn).catch(() => undefined);
+    if (!sent || !['reset', 'approve'].includes(sent.step) || sent.account !== this.#connection?.account) return;
+    await this.#mined(sent, turn).catch(() => undefined);
     if (turn === this.#turn) forgetSent(this.#checkout.paymentId);
   }
 
-  /** Watches for what the API cannot see: a deposit that reverted, or was replaced in the wallet. */
-  async #watchDeposit({ hash }: Sent, turn: number): Promise<void> {
+  /** Follows what the API cannot see: a deposit that reverted, was sped up, cancelled or dropped in the wallet. */
+  async #followDeposit(sent: Sent, turn: number): Promise<void> {
+    let current = sent;
     try {
-      await this.#mined(hash, turn);
+      await this.#mined(sent, turn, (hash) => {
+        current = { ...current, hash };
+        storeSent(this.#checkout.paymentId, current);
+        this.#checkout.patch({ transactionHash: hash });
+        this.#checkout.reportSent(hash);
+      });
+      if (turn === this.#turn) this.#checkout.send('mine');
     } catch (error) {
-      if (error instanceof Problem && ['reverted', 'replaced'].includes(error.code)) {
-        forgetSent(this.#checkout.paymentId);
-        this.#stop(error, 'deposit', turn);
-      }
+      if (turn !== this.#turn) return;
+      this.#forget();
+      this.#stop(error, 'deposit', turn);
     }
   }
 
-  /**
-   * Waits until the transaction is mined, as long as this turn lasts: the buyer may take all day, and a node that fails
-   * meanwhile says nothing about what was sent.
-   * @throws Problem reverted, replaced
-   */
-  async #mined(hash: Hex, turn: number): Promise<void> {
-    while (turn === this.#turn) {
-      const receipt = await this.#receipt(hash).catch(() => null);
-      if (receipt?.replaced) throw new Problem('replaced');
-      if (receipt) {
-        if (receipt.status !== 'success') throw new Problem('reverted');
-        return;
-      }
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-    }
-  }
-
-  async #receipt(hash: Hex): Promise<{ status: string; replaced: boolean }> {
-    const { provider } = this.#connection ?? {};
-    if (!provider) throw new Problem('wallet_failed');
-    const client = createClient({ transport: transportOf(provider), pollingInterval: RECEIPT_POLL_MS });
-    let replaced = false;
-    const { status } = await waitForTransactionReceipt(client, {
-      hash,
-      timeout: 0,
-      onReplaced: ({ reason }) => {
-        replaced = reason !== 'repriced';
+  async #mined(sent: Sent, turn: number, onHash?: (hash: Hex) => void): Promise<void> {
+    await follow(sent, {
+      provider: () => this.#connection?.provider ?? null,
+      isWanted: () => turn === this.#turn,
+      isDone: async () => {
+        const [deal, provider] = [this.#deal, this.#connection?.provider];
+        if (!deal || !provider || sent.step !== 'deposit') return false;
+        return await isOpened(provider, deal, dealIdFor(deal, deal.legs[0], sent.account));
       },
+      ...(onHash && { onHash }),
     });
-    return { status, replaced };
+  }
+
+  #forget(): void {
+    forgetSent(this.#checkout.paymentId);
+    this.#checkout.reportSent(null);
   }
 
   #use(connection: Connection): void {
+    if (connection.account !== this.#connection?.account) this.#closed.clear();
     this.#connection = connection;
     this.#checkout.patch({ wallet: connection.wallet, account: connection.account });
   }
@@ -289,15 +435,47 @@ export class DepositFlow {
     } else await this.chooseAnother();
   }
 
-  #stop(error: unknown, step: Step | 'connect' | 'switch' | 'check', turn: number): void {
+  #stop(error: unknown, step: Question, turn: number): void {
     if (turn !== this.#turn) return;
+    const { route } = this.#checkout.snapshot;
+    if (error instanceof PaymentError && error.code === 'refused') {
+      // Of the ways that need the service, none is open for now.
+      for (const name of ['gasless', 'gasless_permit2', 'authorization', 'permit2'] as const) this.#closed.add(name);
+      return void this.#checkout.send('stop', { problem: 'relay_refused', step });
+    }
     const told = this.#checkout.report(error);
-    if (told === 'unreachable') this.#checkout.send('stop', { problem: 'api_down', step });
-    else if (told === null) this.#checkout.send('stop', { problem: problemOf(error).code, step });
+    if (told === 'ended') return;
+    const problem = told === 'unreachable' ? 'api_down' : problemOf(error).code;
+    if (problem === 'signature_failed' && route) {
+      this.#closed.add(route);
+      this.#chosen = null;
+    }
+    this.#checkout.send('stop', { problem, step });
   }
 }
 
-function callOf(step: Step, deal: Deal): Call {
-  if (step === 'deposit') return depositCall(deal);
-  return approveCall(deal, step === 'approve' ? deal.amountUnits : 0n);
+/** What the screen shows of a way that is taken. */
+function taken(route: RouteName) {
+  return { route, steps: routeOf(route).steps, signed: 0 };
+}
+
+/** Whether the token lets an allowance change from one amount to another: those like USDT refuse. */
+async function changes(provider: Provider, account: Address, deal: Deal): Promise<boolean> {
+  return await simulate(provider, account, approveCall(deal, deal.amountUnits)).then(
+    () => true,
+    (error) => {
+      if (problemOf(error).code === 'network_down') throw error;
+      return false;
+    },
+  );
+}
+
+/** Runs the work while no other tab of this origin does so for the payment. @throws Problem other_tab */
+async function alone(paymentId: string, work: () => Promise<void>): Promise<void> {
+  // Insecure pages have no locks; the contract still opens a deal once only.
+  if (!navigator.locks) return await work();
+  await navigator.locks.request(`dealkeep.pay.${paymentId}`, { ifAvailable: true }, async (lock) => {
+    if (!lock) throw new Problem('other_tab');
+    await work();
+  });
 }

@@ -37,6 +37,12 @@ const byCode: Record<number, ProblemCode> = {
   4900: 'network_down',
   4901: 'network_down',
   4902: 'unknown_chain',
+  // EIP-5792: the wallet cannot do it for this account or chain after all.
+  5700: 'wallet_failed',
+  5710: 'wallet_failed',
+  5740: 'wallet_failed',
+  5750: 'rejected',
+  5760: 'wallet_failed',
   [-32002]: 'wallet_busy',
   [-32005]: 'network_down',
   5000: 'rejected',

@@ -101,7 +101,7 @@ function mountTestWallet(app: Hono, { rpcUrl }: { rpcUrl: string }): void {
   app.post('/test-wallet/rpc', async (c) => {
     const call: unknown = await c.req.json();
     const { method, params } = Object(call);
-    if (typeof method !== 'string' || !/^eth_[A-Za-z]+$/.test(method)) return c.text('Not for this wallet.', 400);
+    if (typeof method !== 'string' || !/^eth_\w+$/.test(method)) return c.text('Not for this wallet.', 400);
     const response = await fetch(rpcUrl, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },

@@ -16,6 +16,12 @@ const listeners = new Map<string, Set<Listener>>();
 
 const known: Record<string, string> = { '0x095ea7b3': 'Approve a token amount', '0x74ad9c2d': 'Deposit into escrow' };
 
+const signed: Record<string, string> = {
+  Permit: 'Approve a token amount by signature',
+  ReceiveWithAuthorization: 'Let the escrow receive a token amount',
+  PermitWitnessTransferFrom: 'Let the escrow take a token amount by Permit2',
+};
+
 function refusal(code: number, message: string): Error {
   return Object.assign(new Error(message), { code });
 }
@@ -82,6 +88,16 @@ async function request({ method, params = [] }: { method: string; params?: unkno
       const call = known[String(data).slice(0, 10)] ?? 'Call a contract';
       await ask({ title: `${call}?`, lines: [`To ${to}`, `From ${account}`], yes: 'Sign and send' });
       return await node(method, params);
+    }
+    case 'eth_signTypedData_v4': {
+      const { primaryType, message } = JSON.parse(String(params[1]));
+      const to = message.spender ?? message.to;
+      await ask({
+        title: `${signed[primaryType] ?? 'Sign a message'}?`,
+        lines: [`For ${to}`, `From ${account}`],
+        yes: 'Sign',
+      });
+      return await node(method, [params[0], JSON.parse(String(params[1]))]);
     }
     default:
       return await node(method, params);
