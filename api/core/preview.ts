@@ -85,11 +85,12 @@ export async function previewAction(
     const deal = before.find(({ id }) => id === operation.legId);
     if (!deal) throw new Error(`Operation ${operation.id} has no leg.`);
     const network = await findNetwork(sql, deal.networkId);
-    const settled = isOver(operation) ? deal : afterOperation(deal, operation);
+    const askedBefore = known.has(operation.id);
+    const settled = askedBefore && isOver(operation) ? deal : afterOperation(deal, operation);
     after.set(deal.id, settled);
     previewed.push({
       operation,
-      askedBefore: known.has(operation.id),
+      askedBefore,
       ...project(network, deal, settled),
       ...(await ask(chain, network, operation)),
       settlement: operation.verb === 'settle' ? settlementOf(network, deal, operation) : null,
