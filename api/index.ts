@@ -1,18 +1,23 @@
 // Starts one process of Dealkeep: `node api/index.ts api` or `node api/index.ts worker`. The only reader of the environment.
 import { serve } from '@hono/node-server';
-import { isHex } from 'viem';
 import { addressList } from './address.ts';
 import { createApp } from './app.ts';
 import { Tokens } from './core/auth.ts';
 import { connect } from './core/db.ts';
 import { reseal } from './core/reseal.ts';
+import { listStandings } from './core/standing.ts';
 import { Vault } from './core/vault.ts';
+import { KEYS_USAGE, KeySettingError, openSigners } from './keys.ts';
 import { RequestLimiter } from './limits.ts';
 import { openLog } from './logging.ts';
 import { Metrics } from './metrics.ts';
 import { startWorker } from './worker.ts';
 
-const USAGE = `Usage: node api/index.ts <api|worker|reseal>
+const USAGE = `Usage: node api/index.ts <api|worker|reseal|signers>
+
+  api, worker   run until stopped
+  reseal        seals personal data anew under the current DEALKEEP_SECRET
+  signers       prints how each signer stands on each network, as JSON: balance, open transactions, low or paused and why
 
 Environment:
   DATABASE_URL     PostgreSQL, migrated (npm run migrate)
@@ -27,8 +32,7 @@ Environment:
                    api: requests a minute of one integration, and of one address without one; 0: no limit
                    (default 60000 and 3000)
   PUBLIC_URL       how clients reach the api (default http://HOST:PORT)
-  OPERATOR_KEYS    worker: private keys of the networks' operators, 0x…, comma-separated
-  METRICS_PORT     where /metrics is served for Prometheus, on HOST (default: nowhere)
+${KEYS_USAGE}  METRICS_PORT     where /metrics is served for Prometheus, on HOST (default: nowhere)
   LOG_LEVEL        default info
 `;
 
@@ -36,13 +40,6 @@ function required(name: string): string {
   const value = process.env[name];
   if (value) return value;
   console.error(`${name} is not set.\n\n${USAGE}`);
-  process.exit(2);
-}
-
-function operatorKeys(): `0x${string}`[] {
-  const keys = required('OPERATOR_KEYS').split(',');
-  if (keys.every((key): key is `0x${string}` => isHex(key) && key.length === 66)) return keys;
-  console.error('OPERATOR_KEYS must be private keys of 32 bytes, 0x…, separated by commas.');
   process.exit(2);
 }
 
@@ -111,11 +108,15 @@ async function startApi(): Promise<() => Promise<void>> {
 
 async function startWorking(): Promise<() => Promise<void>> {
   const databaseUrl = required('DATABASE_URL');
-  const keys = operatorKeys();
+  const signers = await openSigners(process.env).catch((error) => {
+    if (!(error instanceof KeySettingError)) throw error;
+    console.error(`${error.message}\n\n${USAGE}`);
+    process.exit(2);
+  });
   const sql = connect(databaseUrl);
-  const worker = await startWorker({ sql, vault: openVault(), databaseUrl, operatorKeys: keys, log });
+  const worker = await startWorker({ sql, vault: openVault(), databaseUrl, signers, log });
   const closeMetrics = serveMetrics(new Metrics(sql));
-  log.info('worker started');
+  log.info({ signers: signers.map(({ address }) => address) }, 'worker started');
   return async () => {
     closeMetrics();
     await worker.stop();
@@ -130,6 +131,17 @@ async function resealAll(): Promise<void> {
   await sql.end({ timeout: 5 });
 }
 
+async function printSigners(): Promise<void> {
+  const sql = connect(required('DATABASE_URL'));
+  const standings = await listStandings(sql);
+  console.log(JSON.stringify(standings, (_, value) => (typeof value === 'bigint' ? value.toString() : value), 2));
+  await sql.end({ timeout: 5 });
+}
+
+if (role === 'signers') {
+  await printSigners();
+  process.exit(0);
+}
 if (role === 'reseal') {
   await resealAll();
   process.exit(0);

@@ -1,24 +1,26 @@
 // The worker: claims queued work, settles what the mirror says and sends webhooks, pass after pass. Any number of them may run.
 
 import type { Logger } from 'pino';
-import type { Hex } from 'viem';
+import { takeOver } from './core/awaited.ts';
 import { Chain } from './core/chain.ts';
 import { systemClock } from './core/clock.ts';
-import { consumeCreation, consumeOperation } from './core/consumer.ts';
+import { consumeCreation } from './core/consumer.ts';
 import type { Sql } from './core/db.ts';
 import { startDispatcher } from './core/dispatch.ts';
+import { findOperation } from './core/operations.ts';
 import { listNetworks } from './core/platform.ts';
 import { startQueue } from './core/queue.ts';
 import { forgetOldAnswers } from './core/replay.ts';
 import type { NetworkRow } from './core/schema.ts';
 import { settleNetwork } from './core/settle.ts';
+import type { Signer } from './core/signers.ts';
 import { Submitter } from './core/submitter.ts';
 import type { Vault } from './core/vault.ts';
 
 // The mirror lags its chain by about this long anyway (toolchain.md, "Ponder").
 const SETTLE_INTERVAL_MS = 250;
 const FORGET_INTERVAL_MS = 3_600_000;
-// More would only wait: one key sends one transaction after another.
+// More would only wait for the pool's connections.
 const CONCURRENCY = 8;
 
 /** Starts a worker; `stop` lets work that is running finish. */
@@ -26,18 +28,23 @@ export async function startWorker(services: {
   sql: Sql;
   vault: Vault;
   databaseUrl: string;
-  operatorKeys: readonly Hex[];
+  signers: readonly Signer[];
   log: Logger;
 }): Promise<{ stop(): Promise<void> }> {
-  const { sql, vault, databaseUrl, operatorKeys, log } = services;
+  const { sql, vault, databaseUrl, signers, log } = services;
   const chain = new Chain();
-  const submitter = new Submitter(sql, chain, operatorKeys);
+  const submitter = new Submitter({ sql, databaseUrl, chain, signers, log });
   const queue = await startQueue(
     sql,
     databaseUrl,
     {
       create_payment: (key, attempt) => consumeCreation(sql, chain, key, attempt),
-      submit_operation: (key) => consumeOperation(sql, submitter, key),
+      // Only a hint: what waits is in the table, and goes out with whatever else does.
+      submit_operation: async (key) => {
+        const operation = await findOperation(sql, key);
+        if (!operation || !(await takeOver(sql, operation, (address) => submitter.holdsKey(address)))) return;
+        await submitter.wake(operation.networkId);
+      },
     },
     { concurrency: CONCURRENCY, onError: (work, err) => log.warn({ work, err }, 'an attempt failed') },
   );
@@ -56,6 +63,7 @@ export async function startWorker(services: {
       await settling.stop();
       await dispatching.stop();
       await queue.stop();
+      await submitter.stop();
     },
   };
 }

@@ -12,6 +12,8 @@ import {
   isAddressEqual,
   type PublicClient,
   RawContractError,
+  type TransactionReceipt,
+  TransactionReceiptNotFoundError,
 } from 'viem';
 import { escrowAbi, usdcAbi } from '../../contracts/abi.ts';
 import { decodeDealState } from '../../contracts/terms.ts';
@@ -166,6 +168,50 @@ export class Chain {
         ({ released, refunded, status }) => `${released} ${refunded} ${status}`,
       );
     });
+  }
+
+  /**
+   * How many transactions an address has sent: in the newest block, and in the newest that is deep enough, as a quorum has it.
+   * @throws upstream_unavailable
+   */
+  async sentCounts(
+    network: NetworkRow,
+    address: Address,
+  ): Promise<{ head: bigint; deep: bigint; atHead: bigint; atDeep: bigint }> {
+    const { quorum } = this.#access(network);
+    return await reachable(network, async () => {
+      const { number: head } = await quorum.head();
+      const deep = head - BigInt(network.confirmations - 1);
+      const count = async (blockNumber: bigint) =>
+        await quorum.agree((request) => clientOf(request).getTransactionCount({ address, blockNumber }), String);
+      const atHead = await count(head);
+      return {
+        head,
+        deep,
+        atHead: BigInt(atHead),
+        atDeep: deep < 0n ? 0n : BigInt(deep === head ? atHead : await count(deep)),
+      };
+    });
+  }
+
+  /** The receipt of a transaction as a quorum has it; null when it is in no block. @throws upstream_unavailable */
+  async receipt(network: NetworkRow, hash: Hex): Promise<TransactionReceipt | null> {
+    const { quorum } = this.#access(network);
+    const read = async (client: PublicClient): Promise<TransactionReceipt | null> => {
+      try {
+        const receipt = await client.getTransactionReceipt({ hash });
+        return receipt.transactionHash === hash ? receipt : null;
+      } catch (error) {
+        if (error instanceof TransactionReceiptNotFoundError) return null;
+        throw error;
+      }
+    };
+    return await reachable(network, () =>
+      quorum.agree(
+        (request) => read(clientOf(request)),
+        (receipt) => (receipt ? `${receipt.blockHash} ${receipt.status}` : 'none'),
+      ),
+    );
   }
 
   /**

@@ -1,6 +1,6 @@
-// Owns the create-payment consumer and what follows an operation's end: the two kinds of queued work. Each may run twice.
+// Owns the create-payment consumer and what follows an operation's end. Each may run twice.
+import type { Hex } from 'viem';
 import { lockPayment, restate } from './actions.ts';
-import { takeOver } from './awaited.ts';
 import type { Chain } from './chain.ts';
 import { type Sql, transact } from './db.ts';
 import { freezeTerms } from './deals.ts';
@@ -8,10 +8,9 @@ import { CoreError } from './errors.ts';
 import { writeLog } from './log.ts';
 import { findOperation, logOperation, updateOperation } from './operations.ts';
 import { loadPayment } from './payments.ts';
-import { findNetwork } from './platform.ts';
 import type { Attempt } from './queue.ts';
+import type { Refusal } from './schema.ts';
 import { learnSignatures } from './signatures.ts';
-import type { Submitter } from './submitter.ts';
 
 /**
  * Checks the network and freezes a pending payment's terms; sends nothing. A failed attempt is logged on the payment.
@@ -43,19 +42,17 @@ export async function consumeCreation(
   });
 }
 
-/**
- * Carries an operation to its end and writes how it ended; a failed cancellation gives the payment back its status.
- * @throws upstream_unavailable so that the queue tries again.
- */
-export async function consumeOperation(
+/** How an operation ended; the hash of what was mined for it, if anything was. */
+export type OperationResult = ({ done: true } | { done: false; refusal: Refusal }) & { transactionHash?: Hex };
+
+/** Writes how an operation ended, once; a failed cancellation gives the payment back its status. */
+export async function finishOperation(
   sql: Sql,
-  submitter: Submitter,
   key: { nodeId: string; operationId: string },
+  result: OperationResult,
 ): Promise<void> {
   const operation = await findOperation(sql, key);
-  if (!operation || operation.status === 'done' || operation.status === 'failed') return;
-  if (!(await takeOver(sql, operation, (address) => submitter.holdsKey(address)))) return;
-  const result = await submitter.submit(await findNetwork(sql, operation.networkId), operation);
+  if (!operation) return;
   const { nodeId, paymentId, legId, verb } = operation;
   const actor = { type: 'operator' } as const;
   await transact(sql, async (tx) => {
@@ -63,7 +60,9 @@ export async function consumeOperation(
     const deal = deals.find((candidate) => candidate.id === legId);
     const current = await findOperation(tx, key, { lock: true });
     if (!current || current.status === 'done' || current.status === 'failed') return;
-    await updateOperation(tx, current, result.done ? { status: 'done' } : { status: 'failed', error: result.refusal });
+    const { transactionHash = null } = result;
+    const end = result.done ? { status: 'done' as const } : { status: 'failed' as const, error: result.refusal };
+    await updateOperation(tx, current, { ...end, transactionHash });
     const message = result.done ? `${verb} was mined.` : `${verb} failed. ${result.refusal.message}`;
     await logOperation(tx, current, result.done ? 'done' : 'failed', message, actor);
     if (verb !== 'cancelDeal' || !deal) return;

@@ -1,172 +1,228 @@
-// Owns the operator keys and what they send. Nonce and signed transaction are stored before anything is sent, so a process
-// that dies anywhere neither loses nor doubles a transaction: whoever runs the work next sends the very same bytes.
-import {
-  type Address,
-  BaseError,
-  type Hex,
-  keccak256,
-  type PrivateKeyAccount,
-  TransactionReceiptNotFoundError,
-} from 'viem';
-import { privateKeyToAccount } from 'viem/accounts';
-import { callData } from './calls.ts';
-import { type Chain, reachable, reasonOf, revertData } from './chain.ts';
-import { type Sql, type Transaction, transact } from './db.ts';
-import { CoreError } from './errors.ts';
-import { findOperation, updateOperation } from './operations.ts';
-import { explainRevert, unexplained } from './refusals.ts';
-import type { NetworkRow, OperationRow, Refusal } from './schema.ts';
+// Owns when signers send and follow: any number of workers may run, and of each signer on each network one of them sends and
+// one follows at a time, by an advisory lock that dies with its session. Hints wake it; the tables alone say what there is to do.
+import type { Logger } from 'pino';
+import type { Hex } from 'viem';
+import { escrowAbi } from '../../contracts/abi.ts';
+import { type Chain, reachable } from './chain.ts';
+import { connect, type Sql } from './db.ts';
+import { follow, type HeadOfLine, PATIENCE, type Patience } from './follower.ts';
+import { listNetworks } from './platform.ts';
+import type { NetworkRow } from './schema.ts';
+import { hasWaiting, type LaneWork, sendWaiting } from './sender.ts';
+import type { Signer } from './signers.ts';
+import { busyNetworks } from './transactions.ts';
 
-// A receipt is asked for this long within one attempt; the queue's next attempt goes on with the same transaction.
-const RECEIPT_WAIT_MS = 20_000;
-const RECEIPT_POLL_MS = 250;
-// The estimate is exact for the state it saw; the margin covers a payee or fee ledger entry that is new by then.
-const GAS_MARGIN_PERCENT = 30n;
+// A hint may be lost with the worker that had it; this finds what it left.
+const LOOK_INTERVAL_MS = 1_000;
+// The lock is held for one pass, a few round trips to the node.
+const BUSY_RETRY_MS = 25;
+// A receipt is looked for this often at first (test chains and rollups), then at the pace of slower ones.
+const FOLLOW_FAST_MS = 100;
+const FOLLOW_FAST_FOR_MS = 2_000;
+const FOLLOW_SLOW_MS = 500;
+const RETRY_AFTER_ERROR_MS = 1_000;
+// A delegate that was dropped is noticed by a refused call at once; one that was named, after this long.
+const DELEGATE_TTL_MS = 30_000;
 
-type StoredTransaction = {
-  signer: string;
-  nonce: bigint;
-  hash: Hex;
-  raw: Hex;
-  status: 'stored' | 'mined' | 'reverted';
+export type SubmitterServices = {
+  sql: Sql;
+  /** For the session that holds the locks. */
+  databaseUrl: string;
+  chain: Chain;
+  signers: readonly Signer[];
+  log: Logger;
+  patience?: Partial<Patience>;
 };
 
-/** How an operation ended; the caller writes it together with what follows from it. */
-export type OperationResult = { done: true } | { done: false; refusal: Refusal };
-
-/** Signs, stores, sends and follows the transactions of operations. */
+/** Sends and follows the operations that its signers may send, until stopped. */
 export class Submitter {
-  readonly #sql: Sql;
-  readonly #chain: Chain;
-  readonly #accounts: Map<string, PrivateKeyAccount>;
+  readonly #services: SubmitterServices;
+  readonly #patience: Patience;
+  readonly #locks: Sql;
+  readonly #lanes = new Map<string, { send: Loop; follow: Loop }>();
+  readonly #delegates = new Map<string, { allowed: boolean; untilMs: number }>();
+  readonly #timer: NodeJS.Timeout;
+  #networks = new Map<string, NetworkRow>();
+  #stopped = false;
 
-  constructor(sql: Sql, chain: Chain, operatorKeys: readonly Hex[]) {
-    this.#sql = sql;
-    this.#chain = chain;
-    const accounts = operatorKeys.map((key) => privateKeyToAccount(key));
-    this.#accounts = new Map(accounts.map((account) => [account.address.toLowerCase(), account]));
+  constructor(services: SubmitterServices) {
+    this.#services = services;
+    this.#patience = { ...PATIENCE, ...services.patience };
+    this.#locks = connect(services.databaseUrl, { maxConnections: 1 });
+    this.#timer = setInterval(() => this.#look(), LOOK_INTERVAL_MS);
+    this.#look();
   }
 
   /** Whether transactions of this address (lowercase) can be signed here. */
   holdsKey(address: string): boolean {
-    return this.#accounts.has(address);
+    return this.#services.signers.some((signer) => signer.address === address);
   }
 
-  /**
-   * Carries one operation to its end, or throws so that the queue tries again later.
-   * @throws upstream_unavailable when the network does not answer, has no key here, or mined nothing yet.
-   */
-  async submit(network: NetworkRow, operation: OperationRow): Promise<OperationResult> {
-    let stored = await this.#find(operation);
-    if (!stored) {
-      if (!operation.terms || !operation.dealId) throw new Error(`Operation ${operation.id} has nothing to send.`);
-      const prepared = await this.#prepare(network, operation);
-      if ('done' in prepared) return prepared;
-      stored = prepared;
-    }
-    if (stored.status === 'stored') await this.#send(network, stored);
-    return await this.#follow(network, stored);
+  /** Says that something waits on a network. */
+  async wake(networkId: string): Promise<void> {
+    if (!this.#networks.has(networkId)) await this.#readNetworks();
+    for (const signer of this.#services.signers) this.#lane(networkId, signer)?.send.wake();
   }
 
-  async #find({ nodeId, id }: OperationRow): Promise<StoredTransaction | undefined> {
-    const [row] = await this.#sql<StoredTransaction[]>`
-      select signer, nonce, hash, raw, status from chain_transaction
-      where node_id = ${nodeId} and operation_id = ${id} order by nonce desc limit 1`;
-    return row;
+  /** Lets what is under way end. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    await Promise.all([...this.#lanes.values()].flatMap(({ send, follow }) => [send.stop(), follow.stop()]));
+    await this.#locks.end({ timeout: 5 });
   }
 
-  /** Estimates, then signs and stores under the signer's lock; a call that would revert ends the operation instead. */
-  async #prepare(network: NetworkRow, operation: OperationRow): Promise<StoredTransaction | OperationResult> {
-    const signer = operation.signer ?? network.operatorAddress;
-    const account = this.#accounts.get(signer);
-    if (!account) throw new CoreError('upstream_unavailable', `No key for ${signer} here.`);
-    const client = this.#chain.client(network);
-    const data = callData(operation);
-    let gas: bigint;
-    try {
-      gas = await client.estimateGas({ account, to: network.diamondAddress, data });
-    } catch (error) {
-      const data = revertData(error);
-      if (data === undefined) return await reachable(network, () => Promise.reject(error));
-      return { done: false, refusal: explainRevert(data) ?? unexplained(reasonOf(error)) };
-    }
-    const fees = await reachable(network, () => client.estimateFeesPerGas());
-    return await transact(this.#sql, async (tx) => {
-      await tx`select pg_advisory_xact_lock(hashtextextended(${`${network.id} ${signer}`}, 0))`;
-      const current = await findOperation(tx, { nodeId: operation.nodeId, operationId: operation.id }, { lock: true });
-      if (current?.status !== 'queued')
-        throw new CoreError('upstream_unavailable', 'Another worker has taken this over.');
-      const nonce = await this.#nextNonce(tx, network, signer);
-      const raw = await account.signTransaction({
-        chainId: Number(network.eip155Id),
-        type: 'eip1559',
-        to: network.diamondAddress,
-        data,
-        gas: gas + (gas * GAS_MARGIN_PERCENT) / 100n,
-        nonce: Number(nonce),
-        ...fees,
+  #look(): void {
+    const looking = async () => {
+      const busy = await busyNetworks(this.#services.sql);
+      if (busy.length > 0) await this.#readNetworks();
+      for (const networkId of busy) {
+        await this.wake(networkId);
+        for (const signer of this.#services.signers) this.#lane(networkId, signer)?.follow.wake();
+      }
+    };
+    looking().catch((err) => this.#services.log.warn({ err }, 'waiting operations cannot be read'));
+  }
+
+  async #readNetworks(): Promise<void> {
+    this.#networks = new Map((await listNetworks(this.#services.sql)).map((network) => [network.id, network]));
+  }
+
+  #lane(networkId: string, signer: Signer): { send: Loop; follow: Loop } | undefined {
+    if (this.#stopped || !this.#networks.has(networkId)) return undefined;
+    const key = `${networkId} ${signer.address}`;
+    const known = this.#lanes.get(key);
+    if (known) return known;
+    const onError = (err: unknown) => {
+      const network = this.#networks.get(networkId)?.name;
+      this.#services.log.warn({ network, signer: signer.address, err }, 'a pass failed; it is tried again');
+    };
+    const deferred = new Map<string, number>();
+    let head: HeadOfLine | undefined;
+    let quickUntilMs = 0;
+    const follow_ = new Loop(async () => {
+      const work = this.#work(networkId, signer, [signer.address], deferred);
+      if (!work) return undefined;
+      return await this.#locked(`follow ${key}`, async () => {
+        const result = await follow(work, this.#patience, head);
+        head = result.head;
+        if (result.followed === 0) return undefined;
+        return Date.now() < quickUntilMs ? FOLLOW_FAST_MS : FOLLOW_SLOW_MS;
       });
-      const stored = { signer, nonce, hash: keccak256(raw), raw, status: 'stored' as const };
-      await tx`
-        insert into chain_transaction ${tx({
-          ...stored,
-          networkId: network.id,
-          nodeId: operation.nodeId,
-          operationId: operation.id,
-        })}`;
-      await updateOperation(tx, operation, { status: 'submitted', transactionHash: stored.hash });
-      return stored;
-    });
+    }, onError);
+    const send = new Loop(async () => {
+      const work = this.#work(networkId, signer, await this.#operators(networkId, signer), deferred);
+      if (!work || !(await hasWaiting(work))) return undefined;
+      // Networks of one chain share the nonces of a key.
+      const next = await this.#locked(`send ${work.network.chainId} ${signer.address}`, async () => {
+        await sendWaiting(work);
+        return undefined;
+      });
+      quickUntilMs = Date.now() + FOLLOW_FAST_FOR_MS;
+      follow_.wake();
+      return next;
+    }, onError);
+    const lane = { send, follow: follow_ };
+    this.#lanes.set(key, lane);
+    return lane;
   }
 
-  async #nextNonce(tx: Transaction, network: NetworkRow, address: Address): Promise<bigint> {
-    const mined = await reachable(network, () => this.#chain.client(network).getTransactionCount({ address }));
-    const [row] = await tx<{ next: bigint | null }[]>`
-      select max(nonce) + 1 as next from chain_transaction where network_id = ${network.id} and signer = ${address}`;
-    const next = row?.next ?? 0n;
-    return next > BigInt(mined) ? next : BigInt(mined);
+  #work(
+    networkId: string,
+    signer: Signer,
+    operators: readonly Hex[],
+    deferred: Map<string, number>,
+  ): LaneWork | undefined {
+    const network = this.#networks.get(networkId);
+    if (!network) return undefined;
+    const { sql, chain, log } = this.#services;
+    const mayStillAct = (operator: Hex) => this.#isDelegate(network, operator, signer.address, { fresh: true });
+    return { sql, chain, log, network, signer, operators, mayStillAct, deferred };
   }
 
-  async #send(network: NetworkRow, stored: StoredTransaction): Promise<void> {
+  /** In whose name a signer may act on a network: its own, and the operator's that named it a delegate. */
+  async #operators(networkId: string, { address }: Signer): Promise<Hex[]> {
+    const network = this.#networks.get(networkId);
+    if (!network || network.operatorAddress === address) return [address];
+    const delegate = await this.#isDelegate(network, network.operatorAddress, address);
+    return delegate ? [address, network.operatorAddress] : [address];
+  }
+
+  async #isDelegate(network: NetworkRow, operator: Hex, delegate: Hex, { fresh = false } = {}): Promise<boolean> {
+    const key = `${network.id} ${operator} ${delegate}`;
+    const known = this.#delegates.get(key);
+    if (known && !fresh && Date.now() < known.untilMs) return known.allowed;
+    const allowed = await reachable(network, () =>
+      this.#services.chain.client(network).readContract({
+        address: network.diamondAddress,
+        abi: escrowAbi,
+        functionName: 'isDelegate',
+        args: [operator, delegate],
+      }),
+    );
+    this.#delegates.set(key, { allowed, untilMs: Date.now() + DELEGATE_TTL_MS });
+    return allowed;
+  }
+
+  /** Runs `work` under a lock of our session; answers to come again soon when another worker holds it. */
+  async #locked(name: string, work: () => Promise<number | undefined>): Promise<number | undefined> {
+    const [lock] = await this.#locks<{ held: boolean }[]>`
+      select pg_try_advisory_lock(hashtextextended(${name}, 0)) as held`;
+    if (!lock?.held) return BUSY_RETRY_MS;
     try {
-      await this.#chain.client(network).sendRawTransaction({ serializedTransaction: stored.raw });
-    } catch (error) {
-      // The node may have it already, from us or from whoever ran this before; a receipt decides. A refusal for any
-      // other reason leaves the transaction stored, and the next attempt sends it again.
-      if (!alreadyThere(error)) await reachable(network, () => Promise.reject(error));
-    }
-    await this.#sql`
-      update chain_transaction set sent_at = coalesce(sent_at, now())
-      where network_id = ${network.id} and signer = ${stored.signer} and nonce = ${stored.nonce}`;
-  }
-
-  async #follow(network: NetworkRow, stored: StoredTransaction): Promise<OperationResult> {
-    const client = this.#chain.client(network);
-    const deadline = Date.now() + RECEIPT_WAIT_MS;
-    for (;;) {
-      const receipt = await reachable(network, () =>
-        client.getTransactionReceipt({ hash: stored.hash }).catch((error) => {
-          if (error instanceof TransactionReceiptNotFoundError) return null;
-          throw error;
-        }),
-      );
-      if (receipt) {
-        const mined = receipt.status === 'success';
-        await this.#sql`
-          update chain_transaction set status = ${mined ? 'mined' : 'reverted'}, block_number = ${receipt.blockNumber}
-          where network_id = ${network.id} and signer = ${stored.signer} and nonce = ${stored.nonce}`;
-        return mined ? { done: true } : { done: false, refusal: unexplained(`Transaction ${stored.hash} reverted.`) };
-      }
-      if (Date.now() > deadline) {
-        throw new CoreError('upstream_unavailable', `Transaction ${stored.hash} is not mined yet.`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, RECEIPT_POLL_MS));
+      return await work();
+    } finally {
+      await this.#locks`select pg_advisory_unlock(hashtextextended(${name}, 0))`;
     }
   }
 }
 
-function alreadyThere(error: unknown): boolean {
-  return (
-    error instanceof BaseError && /already known|already imported|nonce too low|known transaction/i.test(error.message)
-  );
+/** Runs a pass when woken, never two at once, and again after as many milliseconds as the pass answers. */
+class Loop {
+  readonly #pass: () => Promise<number | undefined>;
+  readonly #onError: (error: unknown) => void;
+  #running: Promise<void> | undefined;
+  #woken = false;
+  #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
+  #failing = false;
+
+  constructor(pass: () => Promise<number | undefined>, onError: (error: unknown) => void) {
+    this.#pass = pass;
+    this.#onError = onError;
+  }
+
+  wake(): void {
+    this.#woken = true;
+    this.#running ??= this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    while (this.#woken && !this.#stopped) {
+      this.#woken = false;
+      clearTimeout(this.#timer);
+      const againMs = await this.#once();
+      if (againMs !== undefined && !this.#stopped) this.#timer = setTimeout(() => this.wake(), againMs);
+    }
+    this.#running = undefined;
+  }
+
+  async #once(): Promise<number | undefined> {
+    try {
+      const againMs = await this.#pass();
+      this.#failing = false;
+      return againMs;
+    } catch (error) {
+      // Said once, not at every try.
+      if (!this.#failing) this.#onError(error);
+      this.#failing = true;
+      return RETRY_AFTER_ERROR_MS;
+    }
+  }
 }

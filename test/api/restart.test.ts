@@ -59,7 +59,7 @@ describe('API, worker and indexer killed between deposit and funded', () => {
     const second = await worker();
     await market.untilStatus(payment.id, 'released');
     const sent = await market.sql`
-      select t.* from chain_transaction t join operation o on o.node_id = t.node_id and o.id = t.operation_id
+      select t.* from transaction_operation t join operation o on o.node_id = t.node_id and o.id = t.operation_id
       where o.payment_id = ${payment.id}`;
     expect(sent).toHaveLength(1);
     await second.process.stop();
