@@ -288,13 +288,14 @@ async function draftPayment(
       chainStatus: 'none',
       factBlock: null,
       factTransaction: null,
+      factLogIndex: null,
       dealId: null,
       payer: null,
       releasedUnits: 0n,
       refundedUnits: 0n,
     }),
   );
-  return { payment, deals, currency, network, member };
+  return { payment, deals, currency, network, head: null, member };
 }
 
 function amountOf(pointer: string, text: string, currency: CurrencyRow, faults: FieldFaults): bigint | null {

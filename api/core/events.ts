@@ -4,6 +4,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { columns, type Sql, type Transaction } from './db.ts';
 import { CoreError } from './errors.ts';
 import { authorizeNode, type Integration } from './platform.ts';
+import { type Proof, proofOfFact } from './proof.ts';
 import type { ChainFact, Finality, PaymentStatus } from './schema.ts';
 
 /** An event as it is listed and sent. */
@@ -35,13 +36,7 @@ export type EventJson = {
     finality: Finality;
     message: string;
     reverts: string | null;
-    chain: {
-      network_id: string;
-      block_number: string;
-      transaction_hash: string;
-      log_index: number;
-      confirmations: string;
-    } | null;
+    proof: Proof | null;
   };
 };
 
@@ -51,7 +46,6 @@ const columnsOf = (sql: Sql | Transaction) => sql`
 
 /** The same bytes for the same event, each time it is sent. */
 export function renderEvent(event: EventRow): EventJson {
-  const { chainFact } = event;
   return {
     id: event.id,
     type: event.eventType,
@@ -64,13 +58,7 @@ export function renderEvent(event: EventRow): EventJson {
       finality: event.finality,
       message: event.message,
       reverts: event.reverts,
-      chain: chainFact && {
-        network_id: chainFact.networkId,
-        block_number: chainFact.blockNumber,
-        transaction_hash: chainFact.transactionHash,
-        log_index: chainFact.logIndex,
-        confirmations: chainFact.confirmations,
-      },
+      proof: event.chainFact && proofOfFact(event.chainFact),
     },
   };
 }

@@ -68,7 +68,8 @@ export async function readFacts(
         coalesce(e.transaction_hash, m.deposit_transaction, c.transaction) as transaction_hash,
         coalesce(e.log_index, m.deposit_log_index, c.log_index) as log_index,
         d.chain_status as known_status, d.deal_id as known_deal_id, d.payer as known_payer,
-        d.released_units as known_released, d.refunded_units as known_refunded, d.fact_block as known_block
+        d.released_units as known_released, d.refunded_units as known_refunded,
+        d.fact_block as known_block, d.fact_transaction as known_transaction, d.fact_log_index as known_log_index
       from mirror cross join deal d
       left join lateral (
         select * from chain.deal m
@@ -96,8 +97,9 @@ export async function readFacts(
     ${
       only
         ? sql``
-        : sql`where (chain_status, deal_id, payer, released_units, refunded_units, block_number)
-            is distinct from (known_status, known_deal_id, known_payer, known_released, known_refunded, known_block)`
+        : sql`where (chain_status, deal_id, payer, released_units, refunded_units, block_number, transaction_hash, log_index)
+            is distinct from (known_status, known_deal_id, known_payer, known_released, known_refunded, known_block,
+              known_transaction, known_log_index)`
     }
     limit ${BATCH_SIZE}`;
 }
@@ -114,7 +116,7 @@ export async function mirroredBlock(sql: Sql, network: NetworkRow): Promise<bigi
 }
 
 /** One row with the block up to which the mirror is complete, or none while the indexer rebuilds. */
-function mirrorPosition(sql: Sql | Transaction, network: NetworkRow) {
+export function mirrorPosition(sql: Sql | Transaction, network: NetworkRow) {
   // Ponder's checkpoint is fixed-width text: 10 digits of time, 16 of chain id, 16 of block number, and more.
   return sql`
     select substring(p.latest_checkpoint from 27 for 16)::numeric as block

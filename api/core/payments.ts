@@ -22,6 +22,8 @@ export type PaymentRecord = {
   deals: DealRow[];
   currency: CurrencyRow;
   network: NetworkRow;
+  /** The network's newest block as the last settle step saw it; null before any. */
+  head: bigint | null;
   /** Still sealed: most who load a payment need not know whom it is for. */
   member: SealedMember | null;
 };
@@ -44,7 +46,8 @@ async function loadRecords(sql: Sql | Transaction, payments: PaymentRow[]): Prom
   const nodeIds = [...new Set(payments.map((payment) => payment.nodeId))];
   const ids = payments.map((payment) => payment.id);
   const memberIds = payments.flatMap((payment) => payment.memberId ?? []);
-  const [deals, currencies, networks, members] = await Promise.all([
+  const networkIds = payments.map((payment) => payment.networkId);
+  const [deals, currencies, networks, heads, members] = await Promise.all([
     sql<DealRow[]>`
       select * from deal
       where node_id = any(${nodeIds}::uuid[]) and payment_id = any(${ids}::uuid[]) order by leg`,
@@ -52,10 +55,9 @@ async function loadRecords(sql: Sql | Transaction, payments: PaymentRow[]): Prom
       sql,
       payments.map((payment) => payment.currencyId),
     ),
-    findNetworks(
-      sql,
-      payments.map((payment) => payment.networkId),
-    ),
+    findNetworks(sql, networkIds),
+    sql<{ networkId: string; head: bigint }[]>`
+      select network_id, head from network_head where network_id = any(${networkIds}::uuid[])`,
     findMembers(sql, nodeIds, memberIds),
   ]);
   return payments.map((payment) => ({
@@ -63,6 +65,7 @@ async function loadRecords(sql: Sql | Transaction, payments: PaymentRow[]): Prom
     deals: deals.filter((deal) => deal.paymentId === payment.id),
     currency: found(currencies, (currency) => currency.id === payment.currencyId),
     network: found(networks, (network) => network.id === payment.networkId),
+    head: heads.find(({ networkId }) => networkId === payment.networkId)?.head ?? null,
     member: members.find((member) => member.id === payment.memberId) ?? null,
   }));
 }

@@ -82,8 +82,10 @@ export type DealRow = {
   cancelRequestedAt: Date | null;
   cancelledAt: Date | null;
   chainStatus: ChainStatus;
+  /** Where on chain the state comes from; null while there is nothing on chain. */
   factBlock: bigint | null;
   factTransaction: Hex | null;
+  factLogIndex: number | null;
   dealId: Hex | null;
   payer: Address | null;
   releasedUnits: bigint;
@@ -212,6 +214,11 @@ export type DealPolicy = FeeRule & {
 /** A proof of where on chain a state comes from. */
 export type ChainFact = {
   networkId: string;
+  /** The chain's EIP-155 id as text. */
+  chainId: string;
+  diamond: Address;
+  /** Of the deal, or of the offer that was closed. */
+  dealId: Hex;
   blockNumber: string;
   transactionHash: Hex;
   logIndex: number;

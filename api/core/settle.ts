@@ -33,6 +33,7 @@ export async function settleNetwork(sql: Sql, chain: Chain, network: NetworkRow)
   const mirrored = await mirroredBlock(sql, network);
   if (mirrored === null) return 0;
   const safe = await chain.safeBlock(network, mirrored);
+  await noteHead(sql, network, { head: safe.head, mirrored });
   const changed = await readFacts(sql, network, safe);
   const strays = await readStrays(sql, network, safe);
   let dealtWith = 0;
@@ -54,6 +55,18 @@ export async function settleNetwork(sql: Sql, chain: Chain, network: NetworkRow)
 }
 
 type Safe = SafeBlock & { head: bigint };
+
+/** Notes how far the network was seen, for who shows confirmations and who watches lag. */
+async function noteHead(
+  sql: Sql,
+  network: NetworkRow,
+  { head, mirrored }: { head: bigint; mirrored: bigint },
+): Promise<void> {
+  await sql`
+    insert into network_head ${sql(columns({ networkId: network.id, head, mirrored }))}
+    on conflict (network_id) do update set head = excluded.head, mirrored = excluded.mirrored, seen_at = now()
+    where (network_head.head, network_head.mirrored) is distinct from (excluded.head, excluded.mirrored)`;
+}
 
 /** Brings one leg's row, its ledger entries and the payment's status to what the mirror says now, in one transaction. */
 async function settleLeg(
@@ -92,7 +105,7 @@ async function settleLeg(
     await restate(tx, key, {
       message: describe(facts),
       actor: { type: 'chain' },
-      chainFact: chainFact(network, safe, facts),
+      chainFact: chainFact(network, safe, deal, facts),
       finality: await finalityOf(tx, network, facts),
       takenBack,
     });
@@ -113,18 +126,20 @@ async function writeFacts(tx: Transaction, payment: PaymentRow, deal: DealRow, f
 
 function factColumns(facts: DealFacts) {
   const { chainStatus, dealId, payer, releasedUnits, refundedUnits } = facts;
-  const { blockNumber: factBlock, transactionHash: factTransaction } = facts;
-  return { chainStatus, factBlock, factTransaction, dealId, payer, releasedUnits, refundedUnits };
+  const { blockNumber: factBlock, transactionHash: factTransaction, logIndex: factLogIndex } = facts;
+  return { chainStatus, factBlock, factTransaction, factLogIndex, dealId, payer, releasedUnits, refundedUnits };
 }
 
 function differs(deal: DealRow, facts: DealFacts): boolean {
   return (
-    deal.factBlock !== facts.blockNumber ||
     deal.chainStatus !== facts.chainStatus ||
     deal.dealId !== facts.dealId ||
     deal.payer !== facts.payer ||
     deal.releasedUnits !== facts.releasedUnits ||
-    deal.refundedUnits !== facts.refundedUnits
+    deal.refundedUnits !== facts.refundedUnits ||
+    deal.factBlock !== facts.blockNumber ||
+    deal.factTransaction !== facts.transactionHash ||
+    deal.factLogIndex !== facts.logIndex
   );
 }
 
@@ -205,10 +220,14 @@ function describe(facts: DealFacts): string {
   }
 }
 
-function chainFact(network: NetworkRow, safe: Safe, facts: DealFacts): ChainFact | undefined {
-  if (facts.blockNumber === null || facts.transactionHash === null || facts.logIndex === null) return undefined;
+function chainFact(network: NetworkRow, safe: Safe, deal: DealRow, facts: DealFacts): ChainFact | undefined {
+  const dealId = facts.dealId ?? deal.offerId;
+  if (facts.blockNumber === null || !facts.transactionHash || facts.logIndex === null || !dealId) return undefined;
   return {
     networkId: network.id,
+    chainId: network.eip155Id.toString(),
+    diamond: network.diamondAddress,
+    dealId,
     blockNumber: facts.blockNumber.toString(),
     transactionHash: facts.transactionHash,
     logIndex: facts.logIndex,

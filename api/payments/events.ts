@@ -3,6 +3,7 @@ import { createRoute, type RouteConfig, z } from '@hono/zod-openapi';
 import { listEvents, renderEvent } from '../core/events.ts';
 import { createRouter, problems, requireIntegration, type Services } from '../http.ts';
 import { paymentStatusSchema } from './payment.ts';
+import { proofResponse } from './proof.ts';
 import { json } from './resource.ts';
 
 /** A type of event, or all that begin with `prefix.`, written `prefix.*`. */
@@ -31,16 +32,7 @@ export const eventResponse = z
       }),
       message: z.string().openapi({ example: 'The deposit is confirmed.' }),
       reverts: z.uuid().nullable().openapi({ description: 'In a `.reverted` event: the id of the one taken back' }),
-      chain: z
-        .object({
-          network_id: z.uuid(),
-          block_number: z.string(),
-          transaction_hash: z.string(),
-          log_index: z.int(),
-          confirmations: z.string(),
-        })
-        .nullable()
-        .openapi({ description: 'What it rests on' }),
+      proof: proofResponse.nullable(),
     }),
   })
   .openapi('Event');

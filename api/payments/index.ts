@@ -14,6 +14,7 @@ import { nodeRoutes } from './nodes.ts';
 import { operationRoutes } from './operations.ts';
 import { partyRoutes } from './parties.ts';
 import { paymentRoutes } from './payments.ts';
+import { reserveRoutes } from './reserves.ts';
 import { unmatchedRoutes } from './unmatched.ts';
 import { walletRoutes } from './wallets.ts';
 import { widgetRoutes } from './widget.ts';
@@ -26,6 +27,7 @@ export const paymentsTags = [
   { name: 'Widget', description: "The buyer's side: one payment, opened by its access token" },
   { name: 'Operations', description: 'What was asked of deals on chain, and how it ended' },
   { name: 'Unmatched deals', description: 'Deals on chain that fund no payment' },
+  { name: 'Reserves', description: 'What the escrow has and what it owes, for everybody to see' },
   { name: 'Ledger', description: 'Accounts, their balances and their entries' },
   { name: 'Parties', description: 'People and firms, and where they can be paid' },
   { name: 'Nodes', description: 'The tree of merchants, each with its deal policy' },
@@ -47,6 +49,7 @@ export function paymentsSurface(services: Services) {
   router.route('/', widgetRoutes(services));
   router.route('/', widgetEventRoutes(services));
   router.route('/', unmatchedRoutes(services));
+  router.route('/', reserveRoutes(services));
   router.route('/', accountRoutes(services));
   router.route('/', partyRoutes(services));
   router.route('/', nodeRoutes(services));

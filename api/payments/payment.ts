@@ -7,11 +7,13 @@ import { openMember } from '../core/members.ts';
 import { formatUnits } from '../core/money.ts';
 import type { PaymentRecord } from '../core/payments.ts';
 import type { Integration } from '../core/platform.ts';
+import { proofOfLeg } from '../core/proof.ts';
 import type { DealPolicy, DealRow } from '../core/schema.ts';
 import { hasScope } from '../core/scopes.ts';
 import { legStatus } from '../core/status.ts';
 import type { Vault } from '../core/vault.ts';
 import { decimalText, jsonNumber, wholeNumber } from '../http.ts';
+import { proofResponse } from './proof.ts';
 import { address, label } from './resource.ts';
 
 // PostgreSQL keeps no NUL in text.
@@ -195,10 +197,12 @@ const legResponse = z
     external_id: z.string().nullable(),
     status: paymentStatusSchema,
     deal_id: z.int().nullable().openapi({ description: "The deal's number on its network" }),
+    ref: z.string().nullable().openapi({ description: 'That number and a random salt, as the terms have it' }),
     offer_hash: z.string().nullable().openapi({ description: 'Hash of the terms before a payer is known' }),
     hash: z.string().nullable().openapi({ description: "The deal's id on chain" }),
     payee: z.string(),
     payer: z.string().nullable(),
+    token: z.string(),
     amount_units: units,
     fee_units: units,
     released_units: units,
@@ -210,6 +214,7 @@ const legResponse = z
     settlement_deadline: z.string(),
     resolution_deadline: z.string(),
     default_outcome: z.enum(['refund', 'release']),
+    proof: proofResponse.nullable(),
   })
   .openapi('Leg');
 
@@ -287,7 +292,7 @@ export function renderPayment(vault: Vault, record: PaymentRecord, accessToken: 
   const { payment, deals, currency, network } = record;
   const member = record.member && openMember(vault, record.member);
   const decimal = (amountUnits: bigint) => jsonNumber(formatUnits(amountUnits, currency.decimals));
-  const legs = deals.map(renderLeg);
+  const legs = deals.map((deal) => renderLeg(deal, record));
   const [first] = legs;
   if (!first) throw new Error(`Payment ${payment.id} has no leg.`);
   return {
@@ -335,16 +340,18 @@ export function renderPayment(vault: Vault, record: PaymentRecord, accessToken: 
   };
 }
 
-function renderLeg(deal: DealRow): z.input<typeof legResponse> {
+function renderLeg(deal: DealRow, record: PaymentRecord): z.input<typeof legResponse> {
   return {
     leg: deal.leg,
     external_id: deal.externalId,
     status: legStatus(deal),
     deal_id: deal.number === null ? null : Number(deal.number),
+    ref: deal.ref === null ? null : deal.ref.toString(),
     offer_hash: deal.offerId,
     hash: deal.dealId,
     payee: deal.payee,
     payer: deal.payer,
+    token: deal.token,
     amount_units: deal.amountUnits.toString(),
     fee_units: deal.feeUnits.toString(),
     released_units: deal.releasedUnits.toString(),
@@ -356,6 +363,7 @@ function renderLeg(deal: DealRow): z.input<typeof legResponse> {
     settlement_deadline: isoTime(deal.settlementDeadline),
     resolution_deadline: isoTime(deal.resolutionDeadline),
     default_outcome: deal.defaultOutcome === 1 ? 'release' : 'refund',
+    proof: proofOfLeg(deal, record),
   };
 }
 

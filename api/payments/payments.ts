@@ -15,6 +15,7 @@ import {
   paymentFinder,
 } from '../core/payments.ts';
 import type { Integration } from '../core/platform.ts';
+import { proofOfFact } from '../core/proof.ts';
 import { createRouter, jsonBody, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
 import { keyHeader, keyOf, keyRefusals, once, type Restore, replay } from '../idempotency.ts';
 import { actorOf } from './actions.ts';
@@ -29,6 +30,7 @@ import {
   renderPayment,
   toPaymentRequest,
 } from './payment.ts';
+import { proofResponse } from './proof.ts';
 import { idParams, json, label, paged } from './resource.ts';
 
 const security = [{ integration: [] }];
@@ -40,15 +42,7 @@ const logEntry = z
     message: z.string(),
     actor_type: z.enum(['system', 'integration', 'chain', 'operator', 'payer']),
     actor_id: z.uuid().nullable(),
-    chain: z
-      .object({
-        network_id: z.uuid(),
-        block_number: z.string(),
-        transaction_hash: z.string(),
-        log_index: z.int(),
-        confirmations: z.string(),
-      })
-      .nullable(),
+    proof: proofResponse.nullable(),
     created_at: z.string(),
   })
   .openapi('PaymentLog');
@@ -221,13 +215,7 @@ export function paymentRoutes(services: Services) {
         message: row.message,
         actor_type: row.actorType,
         actor_id: row.actorId,
-        chain: row.chainFact && {
-          network_id: row.chainFact.networkId,
-          block_number: row.chainFact.blockNumber,
-          transaction_hash: row.chainFact.transactionHash,
-          log_index: row.chainFact.logIndex,
-          confirmations: row.chainFact.confirmations,
-        },
+        proof: row.chainFact && proofOfFact(row.chainFact),
         created_at: row.createdAt.toISOString(),
       }));
       return c.json({ items, page, per_page, total }, 200);

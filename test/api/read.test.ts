@@ -147,7 +147,9 @@ describe('CORS', () => {
       headers: { ...headers, 'Access-Control-Request-Headers': 'authorization' },
     });
     expect(widget.headers.get('Access-Control-Allow-Origin')).toBe('*');
-    expect(widget.headers.get('Access-Control-Allow-Headers')).toBe('Authorization');
+    expect(widget.headers.get('Access-Control-Allow-Headers')).toBe(
+      'Authorization,Content-Type,X-Correlation-Id,Dealkeep-Version',
+    );
     expect(widget.headers.get('Access-Control-Allow-Credentials')).toBeNull();
     const refused = await market.app.request(`/api/v1/widget/payments/${crypto.randomUUID()}`, { headers });
     expect(refused.status).toBe(401);

@@ -89,7 +89,7 @@ describe('the life of a payment', () => {
     expect(funded.data).toMatchObject({
       external_id: payment.external_id,
       node_id: market.nodeId,
-      chain: { network_id: market.networkId, transaction_hash: expect.stringMatching(/^0x[0-9a-f]{64}$/) },
+      proof: { chain_id: 31_337, transaction: expect.stringMatching(/^0x[0-9a-f]{64}$/) },
     });
 
     const log = await market.get(`/webhook-deliveries?node_id=${market.nodeId}&payment_id=${payment.id}`);

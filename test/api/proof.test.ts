@@ -1,0 +1,129 @@
+import { createPublicClient, http } from 'viem';
+import { beforeAll, describe, expect, inject, test } from 'vitest';
+import { type ClaimedPayment, verify } from '../../contracts/verify.ts';
+import { openWallet } from '../support/wallet.ts';
+import { type Json, type Marketplace, openMarketplace, termsOf } from './marketplace.ts';
+
+const stack = inject('stack');
+const client = createPublicClient({ transport: http(stack.rpcUrl) });
+
+let market: Marketplace;
+beforeAll(async () => {
+  market = await openMarketplace();
+});
+
+async function funded(fields: Record<string, unknown> = {}): Promise<Json> {
+  const { payment, widget } = await market.payable(fields);
+  await (await openWallet(stack)).deposit(termsOf(widget));
+  return await market.untilStatus(payment.id, 'funded');
+}
+
+async function read(id: string): Promise<ClaimedPayment & Json> {
+  return (await market.get(`/payments/${id}`)).json;
+}
+
+/** The fields that are not as the API claims. */
+async function lies(payment: ClaimedPayment): Promise<string[]> {
+  return (await verify(payment, client)).filter(({ agrees }) => !agrees).map(({ field }) => field);
+}
+
+describe('The proof of a state', () => {
+  test('is null while nothing is on chain, and the event with its confirmations afterwards', async () => {
+    const { payment } = await market.payable();
+    expect((await read(payment.id)).deal.proof).toBeNull();
+    const { deal, transaction_hash } = await funded();
+    expect(deal.proof).toMatchObject({
+      chain_id: 31_337,
+      transaction: transaction_hash,
+      diamond: stack.diamond.toLowerCase(),
+      deal: deal.hash,
+    });
+    expect(deal.proof.confirmations).toBeGreaterThan(0);
+  });
+
+  test('is in the log row of each change that the chain made', async () => {
+    const payment = await funded();
+    const { items } = (await market.get(`/payments/${payment.id}/logs`)).json;
+    const row = items.find((entry: Json) => entry.event_type === 'payment.funded');
+    expect(row.proof).toMatchObject({
+      deal: payment.deal.hash,
+      transaction: payment.transaction_hash,
+      chain_id: 31_337,
+    });
+    expect(items.find((entry: Json) => entry.event_type === 'payment.created').proof).toBeNull();
+  });
+});
+
+describe('verify', () => {
+  test('finds nothing wrong with a payment that is funded, partly released, released, refunded or never paid', async () => {
+    const unpaid = await market.payable();
+    expect(await lies(await read(unpaid.payment.id))).toEqual([]);
+    const payment = await funded();
+    expect(await lies(payment)).toEqual([]);
+    await market.post(`/payments/${payment.id}/release`, { amount: 10 });
+    await market.untilStatus(payment.id, 'partially_released');
+    expect(await lies(await read(payment.id))).toEqual([]);
+    await market.post(`/payments/${payment.id}/refund`);
+    await market.untilStatus(payment.id, 'partially_refunded');
+    expect(await lies(await read(payment.id))).toEqual([]);
+  });
+
+  test('names each field that is not as on chain', async () => {
+    const payment = await funded();
+    const other = await funded();
+    const [leg] = payment.legs;
+    const changed = (fields: Record<string, unknown>) => ({ ...payment, legs: [{ ...leg, ...fields }] });
+    const proof = (fields: Record<string, unknown>) => changed({ proof: { ...leg.proof, ...fields } });
+    expect(await lies(changed({ status: 'released' }))).toEqual(['status']);
+    expect(await lies(changed({ released_units: '1' }))).toEqual(['released_units']);
+    expect(await lies(changed({ refunded_units: '1' }))).toEqual(['refunded_units']);
+    expect(await lies(changed({ payee: market.stranger }))).toEqual(['offer_hash', 'hash']);
+    expect(await lies(changed({ payer: market.stranger }))).toEqual(['hash']);
+    expect(await lies(changed({ amount_units: '1' }))).toEqual(['paid_price_units', 'offer_hash', 'hash']);
+    expect(await lies({ ...payment, paid_price: 2_550 })).toEqual(['paid_price']);
+    expect(await lies(proof({ chain_id: 1 }))).toEqual(['proof.chain_id']);
+    expect(await lies(proof({ block: leg.proof.block - 1 }))).toEqual(['proof.block']);
+    expect(await lies(proof({ confirmations: 1_000_000 }))).toEqual(['proof.confirmations']);
+    expect(await lies(proof({ transaction: `0x${'11'.repeat(32)}` }))).toEqual(['proof.block', 'proof.log_index']);
+    expect(await lies(proof({ transaction: other.transaction_hash }))).toEqual(['proof.block', 'proof.log_index']);
+  });
+
+  test('finds a claim that another deal funds this payment', async () => {
+    const payment = await funded();
+    const other = await funded();
+    const [leg] = payment.legs;
+    const claimed = { ...payment, legs: [{ ...leg, hash: other.deal.hash, proof: other.deal.proof }] };
+    expect(await lies(claimed)).toContain('hash');
+  });
+});
+
+describe('GET /api/v1/reserves', () => {
+  test('is open to everybody and says what the diamond has and owes as of one block', async () => {
+    await funded();
+    const { status, json } = await market.get('/reserves', null);
+    expect(status).toBe(200);
+    const item = json.items.find(
+      (entry: Json) => entry.network === 'shared' && entry.token === stack.tokens.USDC.toLowerCase(),
+    );
+    expect(item).toMatchObject({ chain_id: 31_337, currency: 'USDC', covered: true });
+    expect(BigInt(item.held_units)).toBeGreaterThan(0n);
+    const balance = await client.readContract({
+      address: stack.tokens.USDC,
+      abi: [
+        {
+          type: 'function',
+          name: 'balanceOf',
+          stateMutability: 'view',
+          inputs: [{ type: 'address' }],
+          outputs: [{ type: 'uint256' }],
+        },
+      ],
+      functionName: 'balanceOf',
+      args: [stack.diamond],
+      blockNumber: BigInt(item.block),
+    });
+    expect(item.balance_units).toBe(String(balance));
+    expect(BigInt(item.balance_units)).toBeGreaterThanOrEqual(BigInt(item.held_units) + BigInt(item.credit_units));
+    expect(JSON.stringify(json)).not.toContain(stack.rpcUrl);
+  });
+});
