@@ -131,8 +131,10 @@ export async function previewDeployment(
   requireTimelock(chainId, options);
   const person = options.owner ?? options.deployer ?? 'the deployer';
   const delay = options.timelockDelaySeconds;
+  const standsIn = chainId === HARDHAT_CHAIN_ID && !options.permit2 && !(await connection.codeAt(CANONICAL_PERMIT2));
   const contracts = [
     ...(options.testTokens ? ['TestUSDC', 'TestUSDT'] : []),
+    ...(standsIn ? ['TestPermit2'] : []),
     ...compiledFacets().map(({ name }) => name),
     ...(delay === undefined ? [] : ['TimelockController']),
     'Diamond',

@@ -137,6 +137,7 @@ describe('deploy', () => {
       guardian: owner,
     });
     expect(preview.creates.map(({ contract }) => contract)).toEqual([
+      'TestPermit2',
       ...compiledFacets().map(({ name }) => name),
       'TimelockController',
       'Diamond',
