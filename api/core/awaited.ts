@@ -17,6 +17,9 @@ const NEEDS: Partial<Record<OperationVerb, ChainStatus>> = {
   returnPayment: 'settled',
 };
 
+// Before these a reorg may have taken the deposit back, and it will come again.
+const DECIDED: readonly ChainStatus[] = ['funded', 'disputed', 'settled', 'closed'];
+
 /** Ends the operations of a leg that its confirmed events have answered or made impossible; `deal` is as those left it. */
 export async function answerAwaiting(
   tx: Transaction,
@@ -29,7 +32,7 @@ export async function answerAwaiting(
     if (answer) {
       await updateOperation(tx, operation, { status: 'done', transactionHash: answer.transactionHash });
       await logOperation(tx, operation, 'done', `${operation.verb} was signed and confirmed.`, { type: 'chain' });
-    } else if (deal.chainStatus !== NEEDS[operation.verb]) {
+    } else if (DECIDED.includes(deal.chainStatus) && deal.chainStatus !== NEEDS[operation.verb]) {
       await fail(tx, operation, `The deal was ${deal.chainStatus} before this was signed.`);
     }
   }

@@ -131,7 +131,12 @@ export class Stack {
       this.#add('API', startApi({ databaseUrl, secret, logPath: log('api'), port }), ({ url }) => `answers at ${url}`),
       this.#add(
         'Worker',
-        startWorker({ databaseUrl, secret, logPath: log('worker'), operatorKeys: [cast.operatorKey] }),
+        startWorker({
+          databaseUrl,
+          secret,
+          logPath: log('worker'),
+          operatorKeys: [cast.operatorKey, cast.arbiterKey].filter((key) => key !== null),
+        }),
         () => `signs as operator ${cast.operator}`,
       ),
     ]);

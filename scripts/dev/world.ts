@@ -35,6 +35,8 @@ export type Cast = {
   payee: Address;
   feeRecipient: Address;
   arbiter: Address | null;
+  /** Null: somebody else's. */
+  arbiterKey: Hex | null;
   buyers: { address: Address; privateKey: Hex }[];
 };
 
@@ -62,6 +64,7 @@ export function castFor(chainId: number, env: NodeJS.ProcessEnv): Cast {
       payee: hardhatAccount(ROLES.payee).address,
       feeRecipient: hardhatAccount(ROLES.feeRecipient).address,
       arbiter: hardhatAccount(ROLES.arbiter).address,
+      arbiterKey: hardhatKey(ROLES.arbiter),
       buyers: [ROLES.buyer, ROLES.secondBuyer].map((index) => ({
         address: hardhatAccount(index).address,
         privateKey: hardhatKey(index),
@@ -88,7 +91,8 @@ export function castFor(chainId: number, env: NodeJS.ProcessEnv): Cast {
   const operator = privateKeyToAccount(operatorKey).address;
   if (deployer === operator)
     throw new Problem('DEPLOYER_KEY and OPERATOR_KEY must differ: the deployer is the payee of this stack.');
-  return { deployerKey, operatorKey, operator, payee: deployer, feeRecipient: deployer, arbiter: null, buyers: [] };
+  const roles = { operator, payee: deployer, feeRecipient: deployer, arbiter: null };
+  return { deployerKey, operatorKey, ...roles, arbiterKey: null, buyers: [] };
 }
 
 /** The diamond in the address book when it stands on the chain, else a new one with test tokens. */
