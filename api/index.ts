@@ -1,4 +1,4 @@
-// Starts one process of Dealkeep: `node api/index.ts api` or `node api/index.ts worker`. The only reader of the environment.
+// Starts one process of Dealkeep: `node api/index.ts api`, `worker` or `indexer`. The only reader of the environment.
 import { serve } from '@hono/node-server';
 import { addressList } from './address.ts';
 import { createApp } from './app.ts';
@@ -7,15 +7,17 @@ import { connect } from './core/db.ts';
 import { reseal } from './core/reseal.ts';
 import { listStandings } from './core/standing.ts';
 import { Vault } from './core/vault.ts';
+import { startIndexing } from './indexing.ts';
 import { KEYS_USAGE, KeySettingError, openSigners } from './keys.ts';
 import { RequestLimiter } from './limits.ts';
 import { openLog } from './logging.ts';
 import { Metrics } from './metrics.ts';
 import { startWorker } from './worker.ts';
 
-const USAGE = `Usage: node api/index.ts <api|worker|reseal|signers>
+const USAGE = `Usage: node api/index.ts <api|worker|indexer|reseal|signers>
 
-  api, worker   run until stopped
+  api, worker, indexer
+                run until stopped
   reseal        seals personal data anew under the current DEALKEEP_SECRET
   signers       prints how each signer stands on each network, as JSON: balance, open transactions, low or paused and why
 
@@ -32,6 +34,9 @@ Environment:
                    api: requests a minute of one integration, and of one address without one; 0: no limit
                    (default 60000 and 3000)
   PUBLIC_URL       how clients reach the api (default http://HOST:PORT)
+  INDEXER_PORT     indexer: of its status page on 127.0.0.1 (default 42069); GET /readyz is 200 while every mirror follows
+  INDEXER_BEHIND_MS
+                   indexer: a mirror that needs longer to come to where the head was is started again (default 30000)
 ${KEYS_USAGE}  METRICS_PORT     where /metrics is served for Prometheus, on HOST (default: nowhere)
   LOG_LEVEL        default info
 `;
@@ -124,6 +129,14 @@ async function startWorking(): Promise<() => Promise<void>> {
   };
 }
 
+async function startSupervising(): Promise<() => Promise<void>> {
+  const port = wholeNumber('INDEXER_PORT', 42_069);
+  const behindMs = wholeNumber('INDEXER_BEHIND_MS', 30_000);
+  const supervisor = await startIndexing({ databaseUrl: required('DATABASE_URL'), log, port, behindMs });
+  log.info({ port: supervisor.port }, 'the indexer is supervised');
+  return () => supervisor.stop();
+}
+
 async function resealAll(): Promise<void> {
   const vault = openVault();
   const sql = connect(required('DATABASE_URL'));
@@ -146,11 +159,12 @@ if (role === 'reseal') {
   await resealAll();
   process.exit(0);
 }
-if (role !== 'api' && role !== 'worker') {
+const starts = { api: startApi, worker: startWorking, indexer: startSupervising };
+if (role === undefined || !Object.hasOwn(starts, role)) {
   console.error(USAGE);
   process.exit(role === '--help' ? 0 : 2);
 }
-const stop = await (role === 'api' ? startApi() : startWorking());
+const stop = await starts[role as keyof typeof starts]();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
     void stop().then(() => process.exit(0));

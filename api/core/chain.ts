@@ -19,7 +19,7 @@ import { escrowAbi, usdcAbi } from '../../contracts/abi.ts';
 import { decodeDealState } from '../../contracts/terms.ts';
 import { CoreError, type FieldFaults } from './errors.ts';
 import { Quorum } from './quorum.ts';
-import { type NodeReport, RefusedNode, type RpcRequest } from './rpc.ts';
+import { type NodeReport, RefusedNode, RpcError, type RpcRequest } from './rpc.ts';
 import type { CurrencyRow, NetworkRow } from './schema.ts';
 
 type Access = { urls: string; quorum: Quorum; client: PublicClient };
@@ -50,11 +50,44 @@ export class Chain {
     return this.#access(network).quorum.report();
   }
 
+  /** The RPC URLs of a network as one: for whoever reads by requests of his own. */
+  quorum(network: NetworkRow): Quorum {
+    return this.#access(network).quorum;
+  }
+
+  /**
+   * The block in which a network's diamond was created, found by asking for its code at ever fewer blocks.
+   * @throws invalid_request when a node that keeps no old state cannot tell · upstream_unavailable.
+   */
+  async findStartBlock(network: NetworkRow): Promise<bigint> {
+    const { quorum } = this.#access(network);
+    const head = await reachable(network, async () => (await quorum.head()).number);
+    const isThere = async (block: bigint) => {
+      const params = [network.diamondAddress, `0x${block.toString(16)}`];
+      const code = await quorum.request({ method: 'eth_getCode', params }).catch((error) => {
+        if (!(error instanceof RpcError)) throw error;
+        throw new CoreError('invalid_request', 'Not valid: start_block.', [
+          { pointer: '/start_block', message: 'is required: the RPC node keeps no state so old that it could tell' },
+        ]);
+      });
+      return code !== '0x';
+    };
+    return await reachable(network, async () => {
+      let [without, there] = [-1n, head];
+      while (there - without > 1n) {
+        const middle = (without + there) / 2n;
+        if (await isThere(middle)) there = middle;
+        else without = middle;
+      }
+      return there;
+    });
+  }
+
   #access(network: NetworkRow): Access {
-    const urls = network.rpcUrls.join(' ');
+    const urls = `${network.local} ${network.rpcUrls.join(' ')}`;
     const known = this.#accesses.get(network.id);
     if (known?.urls === urls) return known;
-    const quorum = new Quorum(network.rpcUrls, network.eip155Id);
+    const quorum = new Quorum(network.rpcUrls, network.eip155Id, network);
     const access = { urls, quorum, client: clientOf((request) => quorum.request(request)) };
     this.#accesses.set(network.id, access);
     return access;
@@ -95,7 +128,7 @@ export class Chain {
   async checkNetwork(network: NetworkRow, faults: FieldFaults): Promise<void> {
     const { diamondAddress: address } = network;
     for (const [index, url] of network.rpcUrls.entries()) {
-      const node = new Quorum([url], network.eip155Id);
+      const node = new Quorum([url], network.eip155Id, network);
       const client = clientOf((request) => node.request(request));
       const refusal = await reachable(network, () => node.head().catch(refusalOnly));
       if (refusal instanceof RefusedNode) {
@@ -114,6 +147,7 @@ export class Chain {
       );
       if (!code) faults.add('/diamond_address', 'has no contract on the chain');
       else if (!policy) faults.add('/diamond_address', 'is not an escrow');
+      if (code && network.startBlock !== null) await checkStartBlock(client, network, head, faults);
       if (head + 1n < BigInt(network.confirmations)) {
         faults.add('/confirmations', `is more than the ${head + 1n} blocks of the chain`);
       }
@@ -253,6 +287,20 @@ async function receiptLog(
 function clientOf(request: (request: RpcRequest) => Promise<unknown>): PublicClient {
   // A refused or silent node has been passed over already; asking all of them again would only take longer.
   return createPublicClient({ transport: custom({ request }, { retryCount: 0 }), cacheTime: 0, pollingInterval: 250 });
+}
+
+/** A start block that comes too late would hide deals; one that comes too early only costs time. */
+async function checkStartBlock(
+  client: PublicClient,
+  { diamondAddress: address, startBlock }: NetworkRow,
+  head: bigint,
+  faults: FieldFaults,
+): Promise<void> {
+  if (startBlock === null || startBlock === 0n) return;
+  if (startBlock > head) return faults.add('/start_block', `is after the newest block, ${head}`);
+  // A node that keeps no old state cannot tell: then the operator's word stands.
+  const before = await client.getCode({ address, blockNumber: startBlock - 1n }).catch(() => undefined);
+  if (before) faults.add('/start_block', 'is after the block in which the diamond was created');
 }
 
 function refusalOnly(error: unknown): RefusedNode {

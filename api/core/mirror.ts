@@ -1,4 +1,5 @@
-// Owns reading the indexer's mirror of the chain: plain SQL on its views in schema `chain` (indexer/ponder.schema.ts).
+// Owns reading the indexer's mirror of the chain: plain SQL on the views in schema `chain` (indexer/ponder.schema.ts; made by
+// deployments.ts).
 // It is never trusted early: a fact counts once its block is at or below the safe block that the caller names.
 import type { Address, Hex } from 'viem';
 import { isMissingRelation, type Sql, type Transaction } from './db.ts';
@@ -117,19 +118,16 @@ export async function mirroredBlock(sql: Sql, network: NetworkRow): Promise<bigi
 
 /** One row with the block up to which the mirror is complete, or none while the indexer rebuilds. */
 export function mirrorPosition(sql: Sql | Transaction, network: NetworkRow) {
-  // Ponder's checkpoint is fixed-width text: 10 digits of time, 16 of chain id, 16 of block number, and more.
   return sql`
-    select substring(p.latest_checkpoint from 27 for 16)::numeric as block
-    from chain._ponder_checkpoint p
-    where p.chain_id = ${network.eip155Id}
-      and (select value ->> 'is_ready' from chain._ponder_meta where key = 'app') = '1'`;
+    select p.block from chain.position p
+    where p.chain_id = ${network.eip155Id} and p.diamond = ${network.diamondAddress} and p.is_ready`;
 }
 
 /** The newest block that the indexer no longer takes back, as far as it has noted; its depth is the chain's own (Ponder). */
 export async function finalizedBlock(sql: Sql | Transaction, network: NetworkRow): Promise<bigint> {
   const [row] = await sql<{ block: bigint }[]>`
-    select substring(finalized_checkpoint from 27 for 16)::numeric as block
-    from chain._ponder_checkpoint where chain_id = ${network.eip155Id}`;
+    select finalized_block as block from chain.position
+    where chain_id = ${network.eip155Id} and diamond = ${network.diamondAddress}`;
   return row?.block ?? 0n;
 }
 

@@ -4,8 +4,9 @@ import { v7 as uuidv7 } from 'uuid';
 import type { Address } from 'viem';
 import { Chain } from './chain.ts';
 import { isUniqueViolation, type Sql, type Transaction, transact } from './db.ts';
+import { destinationFault } from './destinations.ts';
 import { CoreError, FieldFaults } from './errors.ts';
-import { findNetwork, type Integration, type Mode, requireOperator } from './platform.ts';
+import { findNetwork, findNodes, type Integration, type Mode, requireOperator } from './platform.ts';
 import type { NetworkRow } from './schema.ts';
 
 /** A chain, by its EIP-155 id. */
@@ -20,11 +21,13 @@ export type NetworkRequest = {
   operatorAddress: Address;
   confirmations: number;
   mode: Mode;
+  /** The block in which the diamond was created; left out: looked for. */
+  startBlock?: bigint | undefined;
 };
 
 /** What may change of a network. */
 export type NetworkPatch = {
-  [Field in 'name' | 'rpcUrls' | 'diamondAddress' | 'operatorAddress' | 'confirmations']?:
+  [Field in 'name' | 'rpcUrls' | 'diamondAddress' | 'operatorAddress' | 'confirmations' | 'startBlock']?:
     | NetworkRequest[Field]
     | undefined;
 };
@@ -85,7 +88,7 @@ export async function pageNetworks(
 }
 
 /**
- * Adds a network after checking it against its chain.
+ * Adds a network after checking it against its chain; the indexer follows it from then on.
  * @throws forbidden: not an operator · invalid_request with every wrong field · conflict: the name is taken ·
  * upstream_unavailable.
  */
@@ -98,15 +101,36 @@ export async function addNetwork(
   const [chain] = await sql<ChainRow[]>`select * from chain where id = ${request.chainId}`;
   const faults = new FieldFaults();
   const id = uuidv7();
-  if (chain) await new Chain().checkNetwork({ ...request, id, eip155Id: chain.eip155Id, archivedAt: null }, faults);
-  else faults.add('/chain_id', 'does not exist');
+  if (!chain) faults.add('/chain_id', 'does not exist');
+  const [node] = await findNodes(sql, [integration.nodeId]);
+  const local = node?.local ?? false;
+  checkUrls(request.rpcUrls, local, faults);
   faults.throwIfAny();
+  const eip155Id = chain?.eip155Id ?? 0n;
+  const { startBlock: given = null, ...rest } = request;
+  const startBlock = await checkOnChain({ ...rest, id, eip155Id, archivedAt: null, local, startBlock: given });
   return await refuseTakenName(
     transact(sql, async (tx) => {
-      await tx`insert into network ${tx({ ...request, id })}`;
+      await tx`insert into network ${tx({ ...rest, id, local, startBlock: startBlock.toString() })}`;
       return await findNetwork(tx, id);
     }),
   );
+}
+
+function checkUrls(rpcUrls: readonly string[], local: boolean, faults: FieldFaults): void {
+  for (const [index, url] of rpcUrls.entries()) {
+    const fault = destinationFault(url, { local });
+    if (fault) faults.add(`/rpc_urls/${index}`, fault);
+  }
+}
+
+/** Checks a record against its chain; answers the block in which the diamond was created, looked for unless it is known. */
+async function checkOnChain(network: NetworkRow): Promise<bigint> {
+  const chain = new Chain();
+  const faults = new FieldFaults();
+  await chain.checkNetwork(network, faults);
+  faults.throwIfAny();
+  return network.startBlock ?? (await chain.findStartBlock(network));
 }
 
 /**
@@ -118,7 +142,7 @@ export async function updateNetwork(
   sql: Sql,
   integration: Integration,
   id: string,
-  { name, rpcUrls, diamondAddress, operatorAddress, confirmations }: NetworkPatch,
+  { name, rpcUrls, diamondAddress, operatorAddress, confirmations, startBlock }: NetworkPatch,
 ): Promise<NetworkRow> {
   await requireOperator(sql, integration);
   const known = await findNetwork(sql, id);
@@ -132,14 +156,16 @@ export async function updateNetwork(
   const moves = changed.diamondAddress !== known.diamondAddress;
   if (moves) await refuseUsed(sql, id);
   const faults = new FieldFaults();
-  await new Chain().checkNetwork({ ...known, ...changed }, faults);
+  if (rpcUrls) checkUrls(rpcUrls, known.local, faults);
   faults.throwIfAny();
+  const start = startBlock ?? (moves ? null : known.startBlock);
+  const found = await checkOnChain({ ...known, ...changed, startBlock: start });
   return await refuseTakenName(
     transact(sql, async (tx) => {
       // A payment's row waits for this lock by its foreign key, so that "unused" stays true until the change is made.
       await tx`select 1 from network where id = ${id} for update`;
       if (moves) await refuseUsed(tx, id);
-      await tx`update network set ${tx(changed)} where id = ${id}`;
+      await tx`update network set ${tx({ ...changed, startBlock: found.toString() })} where id = ${id}`;
       return await findNetwork(tx, id);
     }),
   );

@@ -55,7 +55,10 @@ export async function createChain(
     on conflict (eip155_id) do update set eip155_id = excluded.eip155_id returning id`);
 }
 
-/** Adds a network: a chain with our diamond on it; `confirmations` blocks make a chain fact count. */
+/**
+ * Adds a network: a chain with our diamond on it; `confirmations` blocks make a chain fact count. Its RPC URLs may be private:
+ * whoever fills an installation knows its machines.
+ */
 export async function createNetwork(
   sql: Sql,
   network: {
@@ -70,7 +73,7 @@ export async function createNetwork(
   const diamondAddress = network.diamondAddress.toLowerCase();
   const operatorAddress = network.operatorAddress.toLowerCase();
   return await only(sql<{ id: string }[]>`
-    insert into network ${sql({ ...network, id: uuidv7(), diamondAddress, operatorAddress })}
+    insert into network ${sql({ ...network, id: uuidv7(), diamondAddress, operatorAddress, local: true })}
     on conflict (name) do update set rpc_urls = excluded.rpc_urls returning id`);
 }
 

@@ -36,8 +36,8 @@ export class Quorum {
   #head: BlockPlace | null = null;
   #asking: { at: number; head: Promise<BlockPlace> } | null = null;
 
-  constructor(urls: readonly string[], eip155Id: bigint) {
-    this.#nodes = urls.map((url) => new RpcNode(url, eip155Id, { restful: urls.length > 1 }));
+  constructor(urls: readonly string[], eip155Id: bigint, { local }: { local: boolean }) {
+    this.#nodes = urls.map((url) => new RpcNode(url, eip155Id, { restful: urls.length > 1, local }));
     this.#eip155Id = eip155Id;
     this.#needed = Math.floor(urls.length / 2) + 1;
   }

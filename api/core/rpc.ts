@@ -1,6 +1,7 @@
 // Owns one RPC URL of a chain: asking it, and whether to believe it. It is refused while it serves another chain or has gone
 // back to blocks that it had left behind. Nothing that it throws holds its URL, which often carries a key.
 import { BaseError, type Hex } from 'viem';
+import { DestinationError, type IncomingAnswer, send } from './destinations.ts';
 
 /** A JSON-RPC request as EIP-1193 has it. */
 export type RpcRequest = { method: string; params?: unknown };
@@ -36,17 +37,26 @@ export class RpcError extends Error {
 
 // Long enough for a busy public node, short enough that a request or a pass does not hang on a dead one.
 const TIMEOUT_MS = 5_000;
+// What an indexer reads in bulk may take longer; Ponder itself gives up after 10 s.
+const BULK_TIMEOUT_MS = 9_000;
+const BULK = new Set(['eth_getLogs', 'eth_getBlockReceipts']);
+// Some 80,000 logs. An indexer halves its range when told so.
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 // A URL may be pointed at another chain at any time; asking costs one small request.
 const CHAIN_CHECK_EVERY_MS = 60_000;
 // Deeper than any reorg that a chain in use has seen; each step of proving one is a request.
 const REMEMBERED_BLOCKS = 256;
 const MAX_REST_MS = 5_000;
 
-/** One RPC URL. `restful`: after silence it is left alone for a while, which only makes sense beside others. */
+/**
+ * One RPC URL. `restful`: after silence it is left alone for a while, which only makes sense beside others. `local`: it may lead
+ * to a private address.
+ */
 export class RpcNode {
   readonly #url: string;
   readonly #eip155Id: bigint;
   readonly #restful: boolean;
+  readonly #local: boolean;
   readonly #heads = new Map<bigint, Hex>();
   #head: bigint | null = null;
   #chainCheckedAt = Number.NEGATIVE_INFINITY;
@@ -55,10 +65,11 @@ export class RpcNode {
   #report: Omit<NodeReport, 'head'> = { state: 'unknown', reason: null };
   #requestId = 0;
 
-  constructor(url: string, eip155Id: bigint, { restful }: { restful: boolean }) {
+  constructor(url: string, eip155Id: bigint, { restful, local }: { restful: boolean; local: boolean }) {
     this.#url = url;
     this.#eip155Id = eip155Id;
     this.#restful = restful;
+    this.#local = local;
   }
 
   get report(): NodeReport {
@@ -142,16 +153,21 @@ export class RpcNode {
   async #ask({ method, params = [] }: RpcRequest): Promise<unknown> {
     this.#requestId += 1;
     const body = JSON.stringify({ jsonrpc: '2.0', id: this.#requestId, method, params });
+    const timeoutMs = BULK.has(method) ? BULK_TIMEOUT_MS : TIMEOUT_MS;
     let answer: { error?: object; result?: unknown } | null;
     try {
       // A connection that was kept open may be closed by the other side just then: that is worth one more try.
-      const response = await this.#post(body).catch((error) =>
-        isLate(error) ? Promise.reject(error) : this.#post(body),
+      const { body: text, complete } = await this.#post(body, timeoutMs).catch((error) =>
+        isUnreachable(error) ? this.#post(body, timeoutMs) : Promise.reject(error),
       );
+      if (!complete && text.length === MAX_ANSWER_BYTES) {
+        throw new RpcError({ code: -32_005, message: 'backend response too large' });
+      }
       // Some nodes report an error of JSON-RPC with a status of HTTP; what is not JSON is no answer.
-      answer = (await response.json()) as typeof answer;
+      answer = JSON.parse(text.toString()) as typeof answer;
     } catch (error) {
-      throw this.#fallSilent(isLate(error) ? `no answer within ${TIMEOUT_MS / 1_000} s` : 'no usable answer');
+      if (error instanceof RpcError) throw error;
+      throw this.#fallSilent(error instanceof DestinationError ? REASONS[error.code] : 'no usable answer');
     }
     if (answer === null || typeof answer !== 'object' || !('result' in answer || 'error' in answer)) {
       throw this.#fallSilent('no usable answer');
@@ -163,13 +179,14 @@ export class RpcNode {
     return answer.result;
   }
 
-  async #post(body: string): Promise<Response> {
-    return await fetch(this.#url, {
+  async #post(body: string, timeoutMs: number): Promise<IncomingAnswer> {
+    return await send(this.#url, {
       method: 'POST',
       body,
       headers: { 'Content-Type': 'application/json' },
-      redirect: 'error',
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      local: this.#local,
+      timeoutMs,
+      maxAnswerBytes: MAX_ANSWER_BYTES,
     });
   }
 
@@ -188,6 +205,12 @@ export class RpcNode {
   }
 }
 
-function isLate(error: unknown): boolean {
-  return error instanceof DOMException && error.name === 'TimeoutError';
+const REASONS: Record<DestinationError['code'], string> = {
+  refused: 'its URL leads to a private address',
+  timeout: 'no answer in time',
+  unreachable: 'no usable answer',
+};
+
+function isUnreachable(error: unknown): boolean {
+  return error instanceof DestinationError && error.code === 'unreachable';
 }

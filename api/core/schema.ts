@@ -172,6 +172,10 @@ export type NetworkRow = {
   operatorAddress: Address;
   confirmations: number;
   mode: 'test' | 'live';
+  /** Whether the RPC URLs may lead to private addresses. */
+  local: boolean;
+  /** The block in which the diamond was created; null: not looked for yet. */
+  startBlock: bigint | null;
   archivedAt: Date | null;
 };
 

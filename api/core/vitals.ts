@@ -32,12 +32,11 @@ export async function readQueue(sql: Sql): Promise<QueueVitals[]> {
 
 /** The mirror of every network in use. */
 export async function readMirrors(sql: Sql): Promise<MirrorVitals[]> {
-  // Ponder's checkpoint is fixed-width text: 10 digits of time, 16 of chain id, 16 of block number, and more.
   const mirrored = sql<MirrorVitals[]>`
-    select n.name as network, substring(p.latest_checkpoint from 27 for 16)::numeric as block,
-      (extract(epoch from now()) - substring(p.latest_checkpoint from 1 for 10)::numeric)::float8 as age_seconds,
-      coalesce((select value ->> 'is_ready' from chain._ponder_meta where key = 'app') = '1', false) as ready
-    from network n join chain c on c.id = n.chain_id left join chain._ponder_checkpoint p on p.chain_id = c.eip155_id
+    select n.name as network, p.block, (extract(epoch from now()) - p.timestamp)::float8 as age_seconds,
+      coalesce(p.is_ready, false) as ready
+    from network n join chain c on c.id = n.chain_id
+    left join chain.position p on p.chain_id = c.eip155_id and p.diamond = n.diamond_address
     where n.archived_at is null order by n.name`;
   return await mirrored.catch(async (error) => {
     if (!isMissingRelation(error)) throw error;

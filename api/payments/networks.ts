@@ -37,6 +37,7 @@ const networkResponse = z
     diamond_address: z.string(),
     operator_address: z.string(),
     confirmations: z.int(),
+    start_block: z.int().nullable(),
     archived_at: z.string().nullable(),
   })
   .openapi('Network');
@@ -49,6 +50,10 @@ const rpcUrls = z
 // Further than any chain's finality is deep.
 const confirmations = wholeNumber(1, 10_000).openapi({ description: 'Blocks that make a chain fact count' });
 
+const startBlock = wholeNumber(0, Number.MAX_SAFE_INTEGER).openapi({
+  description: 'In which the diamond was created; left out: looked for, which needs a node that keeps old state',
+});
+
 const createNetwork = z
   .strictObject({
     chain_id: z.uuid(),
@@ -58,6 +63,7 @@ const createNetwork = z
     operator_address: address,
     confirmations,
     mode: z.enum(['test', 'live']),
+    start_block: startBlock.optional(),
   })
   .openapi('CreateNetwork');
 
@@ -68,6 +74,7 @@ const patchNetwork = z
     diamond_address: address.optional().openapi({ description: 'Immutable once the network has a currency' }),
     operator_address: address.optional(),
     confirmations: confirmations.optional(),
+    start_block: startBlock.optional(),
   })
   .openapi('PatchNetwork');
 
@@ -183,9 +190,10 @@ export function networkRoutes(services: Services) {
       },
     }),
     (c) => {
-      const { chain_id, rpc_urls, diamond_address, operator_address, ...rest } = c.req.valid('json');
+      const { chain_id, rpc_urls, diamond_address, operator_address, start_block, ...rest } = c.req.valid('json');
       const addresses = { diamondAddress: diamond_address, operatorAddress: operator_address };
-      const request = { chainId: chain_id, rpcUrls: rpc_urls, ...addresses, ...rest };
+      const start = { startBlock: start_block === undefined ? undefined : BigInt(start_block) };
+      const request = { chainId: chain_id, rpcUrls: rpc_urls, ...addresses, ...start, ...rest };
       return once(c, services, 201, async (tx) => render(await addNetwork(tx, c.get('integration'), request)));
     },
   );
@@ -237,9 +245,10 @@ export function networkRoutes(services: Services) {
       },
     }),
     async (c) => {
-      const { rpc_urls, diamond_address, operator_address, ...rest } = c.req.valid('json');
+      const { rpc_urls, diamond_address, operator_address, start_block, ...rest } = c.req.valid('json');
       const addresses = { diamondAddress: diamond_address, operatorAddress: operator_address };
-      const patch = { rpcUrls: rpc_urls, ...addresses, ...rest };
+      const start = { startBlock: start_block === undefined ? undefined : BigInt(start_block) };
+      const patch = { rpcUrls: rpc_urls, ...addresses, ...start, ...rest };
       return c.json(render(await updateNetwork(sql, c.get('integration'), c.req.valid('param').id, patch)), 200);
     },
   );
@@ -282,6 +291,7 @@ function render(network: NetworkRow): z.input<typeof networkResponse> {
     diamond_address: network.diamondAddress,
     operator_address: network.operatorAddress,
     confirmations: network.confirmations,
+    start_block: network.startBlock === null ? null : Number(network.startBlock),
     archived_at: network.archivedAt?.toISOString() ?? null,
   };
 }

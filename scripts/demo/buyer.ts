@@ -41,7 +41,7 @@ function fromJson(value: unknown, parameter: AbiParameter): unknown {
 }
 
 /** A buyer who signs with `privateKey`. */
-export function createBuyer(stack: StackFile, privateKey: Hex) {
+export function createBuyer(stack: Pick<StackFile, 'rpc_url' | 'eip155_id' | 'diamond'>, privateKey: Hex) {
   const account = privateKeyToAccount(privateKey);
   const chain = defineChain({
     id: stack.eip155_id,

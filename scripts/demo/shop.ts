@@ -19,18 +19,24 @@ const HOUR_MS = 3_600_000;
 const POLL_MS = 200;
 const WAIT_MS = 60_000;
 
+/** What a shop knows of a stack. */
+type ShopStack = Pick<
+  StackFile,
+  'api_url' | 'integration' | 'node_id' | 'network_id' | 'wallet_id' | 'currencies' | 'payment_address'
+>;
+
 /** A shop that is signed in. */
 export class Shop {
-  readonly #stack: StackFile;
+  readonly #stack: ShopStack;
   readonly #token: string;
 
-  private constructor(stack: StackFile, token: string) {
+  private constructor(stack: ShopStack, token: string) {
     this.#stack = stack;
     this.#token = token;
   }
 
   /** Fetches a token with the integration's credentials. @throws Problem when the API does not answer or refuses them */
-  static async open(stack: StackFile): Promise<Shop> {
+  static async open(stack: ShopStack): Promise<Shop> {
     const answer = await send(`${stack.api_url}/api/v1/auth/token`, { body: stack.integration });
     return new Shop(stack, (answer as { access_token: string }).access_token);
   }

@@ -7,7 +7,7 @@ import { type RunningProcess, readyOrDead, startProcess } from './processes.ts';
 const ROOT = join(import.meta.dirname, '../..');
 const CLI = join(ROOT, 'node_modules/hardhat/dist/src/cli.js');
 
-/** The chain id of every Hardhat node. */
+/** The chain id of a Hardhat node unless another is asked for. */
 export const HARDHAT_CHAIN_ID = 31337;
 
 export type LocalChain = {
@@ -18,13 +18,21 @@ export type LocalChain = {
 };
 
 /** Starts a chain with one block a transaction and waits until it answers. */
-export async function startChain({ logPath, port }: { logPath: string; port?: number }): Promise<LocalChain> {
+export async function startChain({
+  logPath,
+  port,
+  chainId = HARDHAT_CHAIN_ID,
+}: {
+  logPath: string;
+  port?: number;
+  chainId?: number;
+}): Promise<LocalChain> {
   const chosen = port ?? (await freePort());
   const rpcUrl = `http://127.0.0.1:${chosen}`;
   const node = startProcess({
     name: 'Hardhat node',
     command: process.execPath,
-    args: [CLI, 'node', '--hostname', '127.0.0.1', '--port', String(chosen)],
+    args: [CLI, 'node', '--hostname', '127.0.0.1', '--port', String(chosen), '--chain-id', String(chainId)],
     cwd: ROOT,
     logPath,
     stopTimeoutMs: 3_000,
@@ -32,7 +40,7 @@ export async function startChain({ logPath, port }: { logPath: string; port?: nu
   const client = createPublicClient({ transport: http(rpcUrl, { retryCount: 0 }) });
   const responds = () =>
     client.getChainId().then(
-      (id) => id === HARDHAT_CHAIN_ID,
+      (id) => id === chainId,
       () => false,
     );
   try {
@@ -41,7 +49,7 @@ export async function startChain({ logPath, port }: { logPath: string; port?: nu
     await node.stop();
     throw error;
   }
-  return { rpcUrl, chainId: HARDHAT_CHAIN_ID, process: node, stop: () => node.stop() };
+  return { rpcUrl, chainId, process: node, stop: () => node.stop() };
 }
 
 /** Builds the contracts as they are deployed. @throws Error with the compiler's words */

@@ -55,6 +55,34 @@ export async function startApi(
   return await startedOr(child, waitUntil('The API', isReady), { url, process: child });
 }
 
+/** Starts the indexer's supervisor, whose status page is on `port`, and waits until every mirror follows its chain. */
+export async function startIndexing(
+  options: Omit<ServiceOptions, 'secret'> & { port?: number; behindMs?: number },
+): Promise<{ url: string; process: RunningProcess }> {
+  const port = options.port ?? (await freePort());
+  const url = `http://127.0.0.1:${port}`;
+  const { databaseUrl, logPath, behindMs } = options;
+  const child = startProcess({
+    name: 'Indexer',
+    command: process.execPath,
+    args: ['api/index.ts', 'indexer'],
+    cwd: ROOT,
+    logPath,
+    env: {
+      ...process.env,
+      DATABASE_URL: databaseUrl,
+      INDEXER_PORT: String(port),
+      ...(behindMs !== undefined && { INDEXER_BEHIND_MS: String(behindMs) }),
+    },
+  });
+  const isReady = () =>
+    fetch(`${url}/readyz`).then(
+      (response) => response.status === 200,
+      () => false,
+    );
+  return await startedOr(child, waitUntil('The indexer', isReady, { timeoutMs: 120_000 }), { url, process: child });
+}
+
 /** Starts a worker that signs with `operatorKeys` and waits until it takes work. */
 export async function startWorker(
   options: ServiceOptions & { operatorKeys: readonly string[] },

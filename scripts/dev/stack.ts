@@ -3,7 +3,6 @@ import { rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { connect, migrate } from '../../api/core/db.ts';
 import { compileContracts, HARDHAT_CHAIN_ID, startChain } from './hardhat.ts';
-import { startIndexer } from './ponder.ts';
 import { requireFreePort } from './ports.ts';
 import { startPostgres } from './postgres.ts';
 import { requireFolder, requireNode } from './preflight.ts';
@@ -11,7 +10,7 @@ import { Problem } from './problem.ts';
 import { describeExit, type RunningProcess, stopEverything } from './processes.ts';
 import type { Progress } from './progress.ts';
 import { type SeedPolicy, seed } from './seed.ts';
-import { buildWidget, startApi, startShop, startWorker } from './services.ts';
+import { buildWidget, startApi, startIndexing, startShop, startWorker } from './services.ts';
 import { findStackFile, removeStackFile, type StackFile, stackFilePath, writeStackFile } from './stackfile.ts';
 import {
   castFor,
@@ -118,14 +117,7 @@ export class Stack {
     const [indexer, api] = await Promise.all([
       this.#add(
         'Indexer',
-        startIndexer({
-          databaseUrl,
-          rpcUrl,
-          chainId: eip155Id,
-          addressBookPath,
-          logPath: log('indexer'),
-          port: indexerPort,
-        }),
+        startIndexing({ databaseUrl, logPath: log('indexer'), port: indexerPort }),
         ({ url }) => `follows the chain, ${url}`,
       ),
       this.#add('API', startApi({ databaseUrl, secret, logPath: log('api'), port }), ({ url }) => `answers at ${url}`),

@@ -170,6 +170,7 @@ describe('networks', () => {
       diamond_address: market.diamond.toLowerCase(),
       operator_address: market.operator.toLowerCase(),
       confirmations: 2,
+      start_block: market.stack.startBlock,
       archived_at: null,
     });
     await market.post(`/networks/${json.id}/archive`);
@@ -190,6 +191,33 @@ describe('networks', () => {
     expect(pointers(empty?.json)).toEqual(['/diamond_address', '/confirmations']);
     expect(token?.json.errors).toEqual([{ pointer: '/diamond_address', message: 'is not an escrow' }]);
     expect(pointers(nowhere?.json)).toEqual(['/chain_id']);
+  });
+
+  test('400: a start block after the one in which the diamond was created, or after the newest', async () => {
+    const { startBlock } = market.stack;
+    const late = await market.post('/networks', body({ start_block: startBlock + 1 }));
+    expect(late.json.errors).toEqual([
+      { pointer: '/start_block', message: 'is after the block in which the diamond was created' },
+    ]);
+    const future = await market.post('/networks', body({ start_block: 1_000_000_000 }));
+    expect(future.json.errors[0].message).toMatch(/^is after the newest block, \d+$/);
+    const early = await market.post('/networks', body({ start_block: startBlock - 1 }));
+    expect([early.status, early.json.start_block]).toEqual([201, startBlock - 1]);
+    await market.post(`/networks/${early.json.id}/archive`);
+  });
+
+  test('400: an RPC URL that leads to a private address, unless the operator’s node is local', async () => {
+    const strict = await openMarketplace({ local: false });
+    const urls = [
+      market.stack.rpcUrl,
+      'https://10.0.0.1/v1',
+      'https://user:password@rpc.example.org',
+      'https://localhost',
+    ];
+    const refused = await strict.post('/networks', body({ rpc_urls: urls }));
+    await strict.close();
+    expect(refused.status).toBe(400);
+    expect(pointers(refused.json)).toEqual(['/rpc_urls/0', '/rpc_urls/1', '/rpc_urls/2', '/rpc_urls/3']);
   });
 
   test('409: the diamond, the token and the decimals of what is in use never change', async () => {

@@ -32,6 +32,7 @@ function quorumOf(through: readonly Door[]): Quorum {
   return new Quorum(
     through.map(({ url }) => url),
     CHAIN_ID,
+    { local: true },
   );
 }
 
@@ -85,12 +86,12 @@ describe('one URL', () => {
     const [door] = (await openDoors(1)) as [Door];
     const url = `${door.url}/key-in-the-path`;
     door.open = false;
-    const error = await new Quorum([url], CHAIN_ID).head().catch((thrown) => thrown);
+    const error = await new Quorum([url], CHAIN_ID, { local: true }).head().catch((thrown) => thrown);
     expect(JSON.stringify([error.message, error.stack, error.cause, error])).not.toContain('key-in-the-path');
     expect(error.message).toContain('no usable answer');
     door.open = true;
     door.intercept = async () => ({ nothing: true }) as object;
-    await expect(new Quorum([url], CHAIN_ID).head()).rejects.toThrow('no usable answer');
+    await expect(new Quorum([url], CHAIN_ID, { local: true }).head()).rejects.toThrow('no usable answer');
   });
 });
 

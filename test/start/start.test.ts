@@ -72,9 +72,10 @@ describe('npm start', () => {
 
   test('when one part dies, it says which, shows the end of its log and stops the others', async () => {
     const { process: started, stack, told } = await start();
-    const { stdout } = await run('ps', ['-e', '-o', 'pid=,args=']);
-    const indexer = stdout.split('\n').find((line) => line.includes('ponder') && line.includes(` ${ports[3]} `));
-    process.kill(Number(indexer?.trim().split(' ')[0]), 'SIGKILL');
+    const { stdout } = await run('ps', ['-e', '-o', 'ppid=,pid=,args=']);
+    const parts = stdout.split('\n').map((line) => line.trim().split(/\s+/));
+    const indexer = parts.find(([parent, , ...args]) => parent === String(started.pid) && args.includes('indexer'));
+    process.kill(Number(indexer?.[1]), 'SIGKILL');
     expect(await once(started, 'exit')).toEqual([1, null]);
     expect(told()).toContain(`Indexer ended (signal SIGKILL). The end of ${join(stack.logs, 'indexer.log')}:\n{`);
     expect(await openPorts()).toBe(0);

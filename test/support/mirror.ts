@@ -27,6 +27,6 @@ export async function untilDeal(sql: Sql, id: Hex, columns: MirrorRow): Promise<
 /** The last block that the indexer has worked through. */
 export async function indexedBlock(sql: Sql): Promise<bigint> {
   const [row] = await sql<{ block: bigint }[]>`
-    select substring(latest_checkpoint from 27 for 16)::numeric as block from chain._ponder_checkpoint`;
+    select block from chain.position`;
   return row?.block ?? 0n;
 }

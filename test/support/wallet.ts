@@ -25,7 +25,11 @@ export type Wallet = Awaited<ReturnType<typeof openWallet>>;
 /** Opens a wallet with 10 ether and `tokenUnits` of each test token that has spent nothing yet. */
 export async function openWallet(stack: Stack, { tokenUnits = 1_000_000_000n }: { tokenUnits?: bigint } = {}) {
   const account = privateKeyToAccount(generatePrivateKey());
-  const client = createWalletClient({ account, chain: hardhat, transport: http(stack.rpcUrl) }).extend(publicActions);
+  const client = createWalletClient({
+    account,
+    chain: { ...hardhat, id: stack.chainId },
+    transport: http(stack.rpcUrl),
+  }).extend(publicActions);
   const chain = chainOf(stack);
   await chain.setBalance({ address: account.address, value: parseEther('10') });
 

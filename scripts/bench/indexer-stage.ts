@@ -1,0 +1,94 @@
+/**
+ * What `npm run bench:indexer` measures on: a chain of its own with a diamond and as many events as asked for, and the least
+ * that anybody could do by hand to have them in PostgreSQL.
+ */
+import { pipeline } from 'node:stream/promises';
+import postgres from 'postgres';
+import { type Address, createWalletClient, type Hex, http, maxUint256, parseEventLogs, publicActions } from 'viem';
+import { hardhat } from 'viem/chains';
+import { escrowAbi, usdcAbi } from '../../contracts/abi.ts';
+import type { Terms } from '../../contracts/terms.ts';
+import { deploy, type NetworkEntry } from '../deploy.ts';
+import { hardhatAccount, hardhatKey, ROLES } from '../dev/accounts.ts';
+
+/** The most that the contract takes in one batch. */
+const BATCH = 100;
+// A node answers so many blocks at once: some 5,000 logs.
+const BLOCKS_PER_REQUEST = 50n;
+
+/** Deploys the diamond with test tokens. */
+export async function deployOn(rpcUrl: string, addressBookPath: string): Promise<NetworkEntry> {
+  return await deploy({ rpcUrl, privateKey: hardhatKey(ROLES.deployer), addressBookPath, testTokens: true });
+}
+
+/** Makes `events` events: deals deposited by the hundred, and released by the hundred. */
+export async function makeEvents(
+  rpcUrl: string,
+  { diamond, tokens }: NetworkEntry,
+  events: number,
+  step: (done: number) => void,
+): Promise<void> {
+  const account = hardhatAccount(ROLES.buyer);
+  const client = createWalletClient({ account, chain: hardhat, transport: http(rpcUrl) }).extend(publicActions);
+  const token = tokens.USDC?.address as Address;
+  const mined = async (hash: Hex) => {
+    const { status } = await client.waitForTransactionReceipt({ hash, pollingInterval: 5 });
+    if (status !== 'success') throw new Error(`Transaction ${hash} reverted.`);
+  };
+  const erc20 = { address: token, abi: usdcAbi } as const;
+  await mined(await client.writeContract({ ...erc20, functionName: 'mint', args: [account.address, 10n ** 15n] }));
+  await mined(await client.writeContract({ ...erc20, functionName: 'approve', args: [diamond, maxUint256] }));
+  const now = (await client.getBlock()).timestamp;
+  const [operator, payee] = [hardhatAccount(ROLES.operator).address, hardhatAccount(ROLES.payee).address];
+  for (let made = 0; made < events; made += 2 * BATCH) {
+    const list = Array.from(
+      { length: BATCH },
+      (_, index): Terms => ({
+        ref: (BigInt(made / 2 + index + 1) << 192n) | 7n,
+        ...{ operator, payee, payer: account.address, token, amount: 1_000n, fee: 10n },
+        ...{ feeRecipient: hardhatAccount(ROLES.feeRecipient).address, arbiter: hardhatAccount(ROLES.arbiter).address },
+        ...{ depositDeadline: now + 86_400n, settlementDeadline: now + 172_800n, resolutionDeadline: now + 259_200n },
+        defaultOutcome: 0,
+      }),
+    );
+    const call = { address: diamond, abi: escrowAbi, gas: 30_000_000n } as const;
+    await mined(await client.writeContract({ ...call, functionName: 'depositMany', args: [list] }));
+    await mined(await client.writeContract({ ...call, functionName: 'releaseMany', args: [list] }));
+    step(made + 2 * BATCH);
+  }
+}
+
+/** Reads every log, decodes it and copies it into a table: what nothing can be faster than by much. Answers milliseconds. */
+export async function copyByHand(
+  rpcUrl: string,
+  databaseUrl: string,
+  { diamond, startBlock }: NetworkEntry,
+): Promise<{ ms: number; events: number }> {
+  const client = createWalletClient({ chain: hardhat, transport: http(rpcUrl) }).extend(publicActions);
+  const sql = postgres(databaseUrl, { max: 1, onnotice: () => {} });
+  try {
+    await sql`
+      create table by_hand (
+        block bigint, log_index int, transaction text, name text, deal_id text, arguments text, primary key (block, log_index)
+      )`;
+    const startedAt = performance.now();
+    const head = await client.getBlockNumber();
+    let events = 0;
+    for (let from = BigInt(startBlock); from <= head; from += BLOCKS_PER_REQUEST) {
+      const to = from + BLOCKS_PER_REQUEST - 1n;
+      const logs = await client.getLogs({ address: diamond, fromBlock: from, toBlock: to < head ? to : head });
+      const lines = parseEventLogs({ abi: escrowAbi, logs }).map(
+        ({ blockNumber, logIndex, transactionHash, ...log }) => {
+          const text = JSON.stringify(log.args, (_, value) => (typeof value === 'bigint' ? value.toString() : value));
+          const id = 'id' in log.args ? log.args.id : '';
+          return `${[blockNumber, logIndex, transactionHash, log.eventName, id, text].join('\t')}\n`;
+        },
+      );
+      events += lines.length;
+      await pipeline([lines.join('')], await sql`copy by_hand from stdin`.writable());
+    }
+    return { ms: performance.now() - startedAt, events };
+  } finally {
+    await sql.end();
+  }
+}
