@@ -200,28 +200,3 @@ function reasonOf(error: Error): string {
   const { code } = error as NodeJS.ErrnoException;
   return code ? `The connection failed (${code}).` : 'The connection failed.';
 }
-
-// viem reads at most 10 MB of an answer too; logs of a busy block are the largest that a node sends.
-const MAX_FETCHED_BYTES = 10 * 1024 * 1024;
-const FETCH_TIMEOUT_MS = 30_000;
-
-/** `fetch` for libraries that take one, text bodies only, under the same rules. */
-export function guardedFetch({ local, resolve }: Pick<OutgoingRequest, 'local' | 'resolve'>): typeof fetch {
-  return async (input, init) => {
-    const answer = await send(input instanceof Request ? input.url : String(input), {
-      method: init?.method ?? 'GET',
-      headers: Object.fromEntries(new Headers(init?.headers)),
-      body: typeof init?.body === 'string' ? init.body : undefined,
-      local,
-      timeoutMs: FETCH_TIMEOUT_MS,
-      maxAnswerBytes: MAX_FETCHED_BYTES,
-      signal: init?.signal ?? undefined,
-      ...(resolve && { resolve }),
-    });
-    const { status, headers, body, complete } = answer;
-    if (status >= 300 && status < 400) throw new DestinationError('refused', 'The answer is a redirect.');
-    if (!complete) throw new DestinationError('unreachable', 'The answer broke off, or was too large.');
-    const shown = Object.entries(headers).map(([name, value]): [string, string] => [name, String(value)]);
-    return new Response([204, 205].includes(status) ? null : new Uint8Array(body), { status, headers: shown });
-  };
-}

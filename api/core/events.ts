@@ -178,11 +178,14 @@ type Recipient = { eventId: string; nodeId: string; endpointId: string };
 
 async function makeDeliveries(tx: Transaction, placed: readonly Placed[], now: Date): Promise<void> {
   const recipients = await tx<Recipient[]>`
-    select l.id as event_id, e.node_id, e.id as endpoint_id
-    from payment_log l join node n on n.id = l.node_id join webhook_endpoint e on e.node_id = any(n.path)
-    where l.position = any(${placed.map(({ position }) => String(position))}::bigint[])
-      and l.node_id = any(${[...new Set(placed.map(({ eventNodeId }) => eventNodeId))]}::uuid[])
-      and e.kind = 'endpoint' and e.archived_at is null and e.disabled_at is null
+    select l.event_id, e.node_id, e.id as endpoint_id
+    from unnest(
+      ${placed.map(({ eventId }) => eventId)}::uuid[],
+      ${placed.map(({ eventType }) => eventType)}::text[],
+      ${placed.map(({ eventNodeId }) => eventNodeId)}::uuid[]
+    ) as l (event_id, event_type, event_node_id)
+    join node n on n.id = l.event_node_id join webhook_endpoint e on e.node_id = any(n.path)
+    where e.kind = 'endpoint' and e.archived_at is null and e.disabled_at is null
       and (e.events = '{}' or ${typeMatches(tx, tx`l.event_type`, tx`e.events`)})`;
   const events = new Map(placed.map((event) => [event.eventId, event]));
   const deliveries = recipients.map(({ eventId, ...to }) => deliveryOf(events.get(eventId), to, null, now));

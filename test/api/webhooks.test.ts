@@ -2,6 +2,9 @@ import { createHmac, createPublicKey, verify } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { Webhook } from 'standardwebhooks';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { recoverEndpointSecret } from '../../api/core/endpoints.ts';
+import { reseal } from '../../api/core/reseal.ts';
+import { Vault } from '../../api/core/vault.ts';
 import { type Received, type Receiver, startReceiver } from '../support/receiver.ts';
 import { openWallet } from '../support/wallet.ts';
 import { type Json, type Marketplace, openMarketplace, termsOf } from './marketplace.ts';
@@ -219,6 +222,17 @@ describe('webhook endpoints', () => {
     const [webhook] = receiver.received as [Received];
     expect(webhook.event).toMatchObject({ type: 'webhook.test', data: { payment_id: null, node_id: market.nodeId } });
     expect(ed25519Holds(endpoint.keys[0].public_key, webhook, signatures(webhook, 'v1a')[0] ?? '')).toBe(true);
+  });
+
+  test('keep their keys when the master secret changes: they are sealed anew', async () => {
+    const node = await market.openChild();
+    const { endpoint } = await openEndpoint({ node_id: node });
+    const [next, old] = ['33'.repeat(32), market.stack.secret];
+    expect(await reseal(market.sql, new Vault(next, [old]), { nodeId: node })).toBe(1);
+    const only = { id: endpoint.id, version: 1 };
+    expect(await recoverEndpointSecret(market.sql, new Vault(next), only)).toBe(endpoint.signing_secret);
+    await expect(recoverEndpointSecret(market.sql, new Vault(old), only)).rejects.toThrow('was not given');
+    expect(await reseal(market.sql, new Vault(old, [next]), { nodeId: node })).toBe(1);
   });
 
   test('get what their filter names, of their node and all below, and nothing of others', async () => {

@@ -2,7 +2,7 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { createServer as createTcpServer } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { destinationFault, guardedFetch, isPublicAddress, type Resolve, send } from '../../api/core/destinations.ts';
+import { destinationFault, isPublicAddress, type Resolve, send } from '../../api/core/destinations.ts';
 
 /** A receiver on loopback that counts its connections; ended with the test. */
 async function receiver(
@@ -121,9 +121,6 @@ describe('a request', () => {
     });
     expect((await send(`http://127.0.0.1:${port}/hook`, request)).status).toBe(307);
     expect(seen).toEqual(['/hook']);
-    await expect(guardedFetch({ local: true })(`http://127.0.0.1:${port}/rpc`)).rejects.toMatchObject({
-      code: 'refused',
-    });
   });
 
   test('reads no more of the answer than it was told to', async () => {
@@ -173,21 +170,5 @@ describe('a request', () => {
       await expect(send(`${url}${path}`, request)).rejects.toMatchObject({ code: 'unreachable' });
     }
     await expect(send('http://127.0.0.1:1/', request)).rejects.toThrow('The connection failed (ECONNREFUSED).');
-  });
-
-  test('as fetch: the answer as a library reads it', async () => {
-    const { port } = await receiver((incoming, response) => {
-      response.setHeader('Content-Type', 'application/json');
-      incoming.pipe(response);
-    });
-    const answer = await guardedFetch({ local: true })(`http://127.0.0.1:${port}/`, {
-      method: 'POST',
-      body: '{"a":1}',
-    });
-    expect([answer.status, await answer.json(), answer.headers.get('Content-Type')]).toEqual([
-      200,
-      { a: 1 },
-      'application/json',
-    ]);
   });
 });
