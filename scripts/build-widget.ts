@@ -28,6 +28,8 @@ type Manifest = {
   files: Record<string, { bytes: number; gzipBytes: number; integrity: string }>;
   /** What is loaded before anything is shown: the module and all that it imports at once. */
   shell: string[];
+  /** What is loaded until a deposit was sent. */
+  deposit: string[];
 };
 
 async function hashSources(): Promise<string> {
@@ -60,13 +62,15 @@ async function describeFiles(folder: string): Promise<Manifest['files']> {
   return files;
 }
 
-/** The file and everything that it imports without waiting. */
-async function closureOf(folder: string, name: string, found = new Set<string>()): Promise<string[]> {
+const IMPORTED = /(?:from|import)\s*["'`]\.\/([\w.-]+\.js)["'`]/g;
+const IMPORTED_EVER = /(?:from|import)\s*\(?\s*["'`]\.\/([\w.-]+\.js)["'`]/g;
+
+/** The file and everything that it imports, by one of the patterns. */
+async function closureOf(folder: string, name: string, pattern: RegExp, found = new Set<string>()): Promise<string[]> {
   if (found.has(name)) return [];
   found.add(name);
   const code = await readFile(join(folder, name), 'utf8');
-  const imported = [...code.matchAll(/(?:from|import)\s*["']\.\/([\w.-]+\.js)["']/g)].map(([, file = '']) => file);
-  for (const file of imported) await closureOf(folder, file, found);
+  for (const [, file = ''] of code.matchAll(pattern)) await closureOf(folder, file, pattern, found);
   return [...found];
 }
 
@@ -81,8 +85,9 @@ try {
   await bundle('esm', fresh);
   await bundle('script', fresh);
   await emitTypes(join(fresh, 'types'));
-  const shell = await closureOf(fresh, 'dealkeep.js');
-  const manifest: Manifest = { sources, files: await describeFiles(fresh), shell };
+  const shell = await closureOf(fresh, 'dealkeep.js', IMPORTED);
+  const deposit = await closureOf(fresh, 'dealkeep.js', IMPORTED_EVER);
+  const manifest: Manifest = { sources, files: await describeFiles(fresh), shell, deposit };
   await writeFile(join(fresh, 'build.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   await rm(dist, { recursive: true, force: true });
   // mkdtemp keeps others out; a server may run as somebody else.

@@ -251,7 +251,9 @@ export class Checkout {
 
   /** Nothing is read while nobody looks. */
   readonly #wake = () => {
-    if (document.hidden) this.#hush();
-    else void this.#poll();
+    if (document.hidden) {
+      clearTimeout(this.#timer);
+      this.#hush();
+    } else void this.#poll();
   };
 }

@@ -28,7 +28,7 @@ export const transitions = {
   /** Reading the payment for the first time. */
   loading: { ...told, prepare: 'preparing', payable: 'ready', resume: 'submitted', lose: 'unreachable' },
   /** The API cannot be reached and nothing is known yet. */
-  unreachable: { retry: 'loading' },
+  unreachable: { ...told, retry: 'loading', prepare: 'preparing', payable: 'ready', resume: 'submitted' },
   /** The access token does not open the payment (any more). */
   denied: { retry: 'loading' },
   /** The data contradicts itself, the terms' hash or what the page expects: nothing will be signed. */
@@ -58,7 +58,7 @@ export const transitions = {
   /** The wallet holds less of the chain's coin than the fees will take. */
   short_of_gas: { ...connected, pass: 'review' },
   /** Everything is there; the buyer reads what will be signed. */
-  review: { ...connected, sign: 'signing' },
+  review: { ...connected, sign: 'signing', stop: 'stopped' },
   /** The wallet asks for a signature or transaction of `step`; a signature may be followed by the next step at once. */
   signing: {
     ...told,

@@ -186,16 +186,25 @@ export class CheckoutPage {
     await this.page.unrouteAll({ behavior: 'wait' });
   }
 
+  /** Shows the page to somebody, or to nobody. */
+  async look(isSeen: boolean): Promise<void> {
+    await this.page.evaluate(`(() => {
+      Object.defineProperty(document, 'hidden', { value: ${!isSeen}, configurable: true });
+      document.dispatchEvent(new Event('visibilitychange'));
+    })()`);
+  }
+
+  /** A second tab with the same checkout in the same browser. */
+  async another(): Promise<CheckoutPage> {
+    const other = new CheckoutPage(this.context, await this.context.newPage());
+    await other.page.goto(this.page.url());
+    return other;
+  }
+
   /** Ends the stream of events, as a page does that nobody looks at. */
   async #endEvents(): Promise<void> {
-    await this.page.evaluate(`(() => {
-      const look = (hidden) => {
-        Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
-        document.dispatchEvent(new Event('visibilitychange'));
-      };
-      look(true);
-      look(false);
-    })()`);
+    await this.look(false);
+    await this.look(true);
   }
 
   /** What axe-core finds wrong with the page, in both colour schemes. */

@@ -1,5 +1,7 @@
 // The table of states, and the words for each: no dead end without a word, no event that leads nowhere.
+import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
+import { drawing, withDrawing } from '../../scripts/draw-states.ts';
 import { statuses, type WidgetPayment } from '../../widget/payment.ts';
 import { empty, type ProblemCode, type Snapshot } from '../../widget/snapshot.ts';
 import { type EventName, next, type StateName, transitions } from '../../widget/states.ts';
@@ -9,6 +11,12 @@ const names = Object.keys(transitions) as StateName[];
 const rows = Object.entries(transitions) as [StateName, Partial<Record<EventName, StateName>>][];
 
 describe('the table of states', () => {
+  test('is drawn in the README as it is', async () => {
+    const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
+    expect(withDrawing(readme) === readme, 'run node scripts/draw-states.ts').toBe(true);
+    expect(drawing()).toContain('signing --> relaying: relay');
+  });
+
   test('leads to states that exist, and to each of them from loading', () => {
     const reached = new Set<StateName>(['loading']);
     for (const name of reached) for (const target of Object.values(transitions[name])) reached.add(target);
@@ -16,7 +24,7 @@ describe('the table of states', () => {
   });
 
   test('follows the API from every state that reads it', () => {
-    const deaf: StateName[] = ['unreachable', 'denied', 'refused'];
+    const deaf: StateName[] = ['denied', 'refused'];
     const outcomes = statuses.filter((status) => status !== 'pending' && status !== 'awaiting_deposit');
     for (const name of names.filter((candidate) => !deaf.includes(candidate))) {
       for (const status of outcomes) expect(next(name, status), `${status} in ${name}`).toBe(status);
