@@ -38,25 +38,30 @@ export class Limit {
   /** Takes the payment that the API created last as the model of every other one. */
   static async like({ databaseUrl, nodeId }: Installation): Promise<Limit> {
     const sql = postgres(databaseUrl, { max: CONNECTIONS, onnotice: () => {} });
-    const only = async (rows: Promise<Row[]>) => (await rows)[0] ?? {};
-    const payment = await only(sql`select * from payment where node_id = ${nodeId} order by id desc limit 1`);
-    const { id } = payment as { id: string };
+    /** The newest row of a table, with the columns that a writer gives. */
+    const newest = async (table: string, where: string, values: string[] = []): Promise<Model[number]> => {
+      const given = await sql<{ name: string }[]>`
+        select attname as name from pg_attribute
+        where attrelid = ${table}::regclass and attnum > 0 and not attisdropped and attidentity = '' and attgenerated = ''`;
+      const names = given.map(({ name }) => name).join(', ');
+      const [row] = await sql.unsafe<Row[]>(
+        `select ${names} from ${table} where ${where} order by created_at desc limit 1`,
+        values,
+      );
+      if (!row) throw new Error(`A created payment left no row in ${table}.`);
+      return { table, row };
+    };
+    const payment = await newest('payment', 'node_id = $1', [nodeId]);
+    const id = String(payment.row.id);
+    const job = await sql<Row[]>`
+      select task_id, payload, max_attempts, key from graphile_worker._private_jobs where key like ${`%${id}`}`;
+    const [deal] = await sql<Row[]>`select * from deal where node_id = ${nodeId} and payment_id = ${id}`;
     return new Limit(sql, [
-      { table: 'payment', row: payment },
-      { table: 'deal', row: await only(sql`select * from deal where node_id = ${nodeId} and payment_id = ${id}`) },
-      {
-        table: 'payment_log',
-        row: await only(sql`select * from payment_log where node_id = ${nodeId} and payment_id = ${id}`),
-      },
-      {
-        table: 'idempotent_request',
-        row: await only(sql`select * from idempotent_request order by created_at desc limit 1`),
-      },
-      {
-        table: 'graphile_worker._private_jobs',
-        row: await only(sql`
-          select task_id, payload, max_attempts, key from graphile_worker._private_jobs where key like ${`%${id}`}`),
-      },
+      payment,
+      { table: 'deal', row: deal ?? {} },
+      await newest('payment_log', 'node_id = $1 and payment_id = $2', [nodeId, id]),
+      await newest('idempotent_request', 'true'),
+      { table: 'graphile_worker._private_jobs', row: job[0] ?? {} },
     ]);
   }
 
