@@ -135,7 +135,7 @@ export type PaymentFilter = {
 /** A page by its number, or what comes after a payment of the list. */
 export type PaymentPage = { page: number; perPage: number; after?: string | undefined };
 
-/** A filtered list is counted no further. Counting so many takes 1 to 2 ms; the whole list's number is kept. */
+/** A filtered list is counted no further: so many take 3 ms, where a million takes 140. The whole list's number is kept. */
 export const MOST_COUNTED = 10_000;
 
 /**
