@@ -73,6 +73,7 @@ export function completeDocument(document: Document): Document {
       operation.security ??= [];
       // The body of a GET is never read.
       if (method === 'get') delete operation.responses['413'];
+      if (!operation.requestBody) delete operation.responses['415'];
       completeParameters(operation, components);
       completeBodies(operation, components);
       for (const name of completeHeaders(operation)) used.add(name);

@@ -11,6 +11,7 @@ import { addressList, clientAddress, includesAddress } from './address.ts';
 import type { IntegrationClaims, Tokens } from './core/auth.ts';
 import type { Sql } from './core/db.ts';
 import { CoreError, type ErrorCode, errorTable, type FieldFault, FieldFaults } from './core/errors.ts';
+import { isMirrorMissing } from './core/mirror.ts';
 import { type Integration, integrationFinder } from './core/platform.ts';
 import { hasScope } from './core/scopes.ts';
 import type { Vault } from './core/vault.ts';
@@ -220,8 +221,11 @@ export const problemSchema = z
   })
   .openapi('Problem');
 
-/** What any route may answer: its headers are checked, bodies and the number of requests are limited, and we may fail. */
-const ALWAYS = ['invalid_request', 'payload_too_large', 'rate_limited', 'internal'] as const;
+/** What any route may answer: headers are checked, bodies and the number of requests are limited, and we or others may fail. */
+const ALWAYS = [
+  ...(['invalid_request', 'payload_too_large', 'unsupported_media_type', 'rate_limited'] as const),
+  ...(['upstream_unavailable', 'internal'] as const),
+];
 
 /** The response entries of a route that may answer with these problems; what each status means, by its codes' titles. */
 export function problems(...codes: ErrorCode[]) {
@@ -265,8 +269,14 @@ export function renderError(log: Logger) {
       if (error.retryAfterSeconds !== undefined) c.header('Retry-After', String(error.retryAfterSeconds));
       return renderProblem(c, error.code, error.message, error.faults);
     }
+    if (isMirrorMissing(error)) {
+      return renderProblem(c, 'upstream_unavailable', 'The mirror of the chain is being built: ask again in a while.');
+    }
     if (error instanceof HTTPException && error.status === 400) {
       return renderProblem(c, 'invalid_request', 'The request could not be read.');
+    }
+    if (error instanceof HTTPException && error.status === 415) {
+      return renderProblem(c, 'unsupported_media_type', 'Send the body as JSON, with Content-Type: application/json.');
     }
     log.error({ requestId: c.get('requestId'), err: error }, 'request failed');
     return renderProblem(c, 'internal');

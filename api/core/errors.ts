@@ -12,6 +12,7 @@ export const errorTable = {
   illegal_transition: { status: 409, title: 'Not possible in the present state', retry: false },
   in_flight: { status: 409, title: 'The same request is still running', retry: true },
   payload_too_large: { status: 413, title: 'The request body is too large', retry: false },
+  unsupported_media_type: { status: 415, title: 'The request body is not of a type that is taken here', retry: false },
   idempotency_mismatch: { status: 422, title: 'The Idempotency-Key belongs to another request', retry: false },
   chain_reverted: { status: 422, title: 'The contract refused', retry: false },
   rate_limited: { status: 429, title: 'Too many requests', retry: true },

@@ -116,6 +116,11 @@ export async function mirroredBlock(sql: Sql, network: NetworkRow): Promise<bigi
   }
 }
 
+/** Whether an error says that the indexer has not published its views yet: the same request succeeds once it has. */
+export function isMirrorMissing(error: unknown): boolean {
+  return isMissingRelation(error) && /\bchain\b/.test((error as Error).message);
+}
+
 /** One row with the block up to which the mirror is complete, or none while the indexer rebuilds. */
 export function mirrorPosition(sql: Sql | Transaction, network: NetworkRow) {
   return sql`

@@ -1,9 +1,10 @@
 import { createPrivateKey, generateKeyPairSync, hkdfSync, type KeyObject } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { Tokens } from '../../api/core/auth.ts';
-import { allScopes, type Scope } from '../../api/core/scopes.ts';
+import { type AccessClaims, Tokens } from '../../api/core/auth.ts';
+import { allScopes } from '../../api/core/scopes.ts';
 import { type Marketplace, openMarketplace } from './marketplace.ts';
+import { openOperations, urlOf } from './operations.ts';
 
 let market: Marketplace;
 let other: Marketplace;
@@ -100,94 +101,34 @@ async function wrongTokens(): Promise<Record<string, string | null>> {
   };
 }
 
-type Operation = { security: Record<string, string[]>[]; 'x-scope'?: Scope; responses: Record<string, object> };
-
-/** Every operation that an integration's token opens, with a request that gets as far as asking whose it is. */
-async function securedOperations() {
-  const document = (await market.get('/openapi.json', null)).json;
-  const payment = await market.createPayment();
-  const party = await market.post('/parties', { node_id: market.nodeId, kind: 'person' });
-  const hook = { node_id: market.nodeId, url: 'http://127.0.0.1:9/hooks' };
-  const endpoint = (await market.post('/webhook-endpoints', hook)).json;
-  const delivery = (await market.post(`/webhook-endpoints/${endpoint.id}/test`)).json;
-  const cancelled = await market.post(`/payments/${(await market.createPayment()).id}/cancel`);
-  const ids: Record<string, string> = {
-    'webhook-endpoints': endpoint.id,
-    'webhook-deliveries': delivery.id,
-    payments: payment.id,
-    operations: cancelled.json.operation.id,
-    parties: party.json.id,
-    accounts: crypto.randomUUID(),
-    nodes: market.nodeId,
-    chains: market.chainId,
-    networks: market.networkId,
-    currencies: market.currencies.USDC,
-    wallets: market.walletId,
-    integrations: market.integrationId,
-  };
-  const name = crypto.randomUUID();
-  const { nodeId: node_id, networkId: network_id, stranger: address } = market;
-  const [payer_signature, payee_signature] = [`0x${'00'.repeat(65)}`, `0x${'00'.repeat(65)}`];
-  const signatures = { payer_signature, payee_signature };
-  const network = {
-    diamond_address: market.diamond,
-    operator_address: market.operator,
-    confirmations: 1,
-    mode: 'test',
-  };
-  const deadline = new Date(Date.now() + 3_600_000).toISOString();
-  const bodies: Record<string, object> = {
-    'post /payments': market.paymentBody(),
-    'post /payments/{id}/dispute': { as: 'payer' },
-    'post /payments/{id}/resolve': { to_payee: 1 },
-    'post /payments/{id}/settle': { to_payee: 1, deadline, ...signatures },
-    'post /parties': { node_id, kind: 'person' },
-    'patch /parties/{id}': {},
-    'post /parties/{id}/payout-instruments': { type: 'wallet', address: market.payee },
-    'post /nodes': { parent_id: node_id, name },
-    'patch /nodes/{id}': { name },
-    'post /chains': { eip155_id: 99_999, name },
-    'patch /chains/{id}': { name },
-    'post /networks': { chain_id: market.chainId, name, rpc_urls: [market.stack.rpcUrl], ...network },
-    'patch /networks/{id}': { name },
-    'post /currencies': { network_id, code: 'X', name, token_address: market.tokens.USDC },
-    'patch /currencies/{id}': { name },
-    'post /wallets': { node_id, network_id, address, label: name },
-    'patch /wallets/{id}': { label: name },
-    'post /webhook-endpoints': hook,
-    'patch /webhook-endpoints/{id}': {},
-    'post /webhook-endpoints/{id}/replay': { from: '2026-01-01T00:00:00Z' },
-    'post /integrations': { node_id, name, mode: 'test', scopes: [] },
-    'patch /integrations/{id}': { name },
-  };
-  const operations = Object.entries<Record<string, Operation>>(document.paths).flatMap(([fullPath, methods]) =>
-    Object.entries(methods).flatMap(([method, { security, responses, 'x-scope': scope }]) => {
-      if (!security.some((scheme) => 'integration' in scheme)) return [];
-      if (!scope) throw new Error(`${method} ${fullPath} names no scope.`);
-      expect(Object.keys(responses), `${method} ${fullPath}`).toEqual(expect.arrayContaining(['401', '403']));
-      const path = fullPath.replace('/api/v1', '');
-      const url = path
-        .replace('{id}', ids[path.split('/')[1] ?? ''] ?? '')
-        .replace('{network_id}', market.networkId)
-        .replace('{instrument_id}', crypto.randomUUID())
-        .replace('{deal_hash}', `0x${'0'.repeat(64)}`);
-      const query = method === 'get' ? `?node_id=${market.nodeId}` : '';
-      const key = `${method} ${path}`;
-      return [{ key, method, url: url + query, body: bodies[key], scope }];
-    }),
-  );
-  return { operations, payment };
+/** An access token with these claims, by default as good as the real one. */
+async function accessTokenThat(claims: Partial<AccessClaims>, secret = market.stack.secret): Promise<string> {
+  const lastDeadline = BigInt(Math.floor(Date.now() / 1000) + 86_400);
+  return await new Tokens(secret).accessToken({
+    paymentId: crypto.randomUUID(),
+    version: 1,
+    issuedAt: new Date(),
+    lastDeadline,
+    ...claims,
+  });
 }
+
+// What there is only once something happened on chain.
+const BY_CHAIN = /^get \/accounts\//;
 
 // What everybody sees who may read it, and the list that shows each their own.
 const SHARED = /^get \/(chains|networks|currencies)|^get \/nodes$/;
 
 describe('every secured route of the OpenAPI document', () => {
   test('401 with no token and with each wrong one; 403 or 404 with a foreign one', async () => {
-    const { operations, payment } = await securedOperations();
+    const { operations, paymentId } = await openOperations(market);
+    const secured = operations.filter(({ opensBy }) => opensBy === 'integration');
     const wrong = await wrongTokens();
     const foreign = await other.openChildIntegration();
-    for (const { key, method, url, body } of operations) {
+    for (const operation of secured) {
+      const { key, method, body, responses } = operation;
+      const url = urlOf(operation);
+      expect(Object.keys(responses), key).toEqual(expect.arrayContaining(['401', '403']));
       for (const [what, token] of Object.entries(wrong)) {
         const { status } = await market.call(method, url, { token, body });
         expect(status, `${key} with a token ${what}`).toBe(401);
@@ -195,23 +136,50 @@ describe('every secured route of the OpenAPI document', () => {
       const { status } = await market.call(method, url, { token: foreign.token, body });
       if (SHARED.test(key)) expect(status, `${key} with a foreign token`).toBe(200);
       else expect([403, 404], `${key} with a foreign token`).toContain(status);
-      if (method !== 'get' || /^get \/accounts\//.test(key)) continue;
+      if (method !== 'get' || BY_CHAIN.test(key)) continue;
       expect((await market.call(method, url)).status, `${key} with our own token`).toBe(200);
     }
-    expect(operations.length).toBeGreaterThanOrEqual(50);
-    expect((await market.get(`/payments/${payment.id}`)).json.status).not.toBe('cancelled');
+    expect(secured.length).toBeGreaterThanOrEqual(56);
+    expect((await market.get(`/payments/${paymentId}`)).json.status).not.toBe('cancelled');
+  });
+
+  test("401 on the widget's routes with anything but this payment's present access token", async () => {
+    const { operations, paymentId } = await openOperations(market);
+    const { access_token: own } = (await market.get(`/payments/${paymentId}`)).json;
+    const { 'for a widget': ofAnotherPayment, ...others } = await wrongTokens();
+    const wrong = {
+      ...others,
+      'of another payment': ofAnotherPayment ?? null,
+      'of an integration': market.token,
+      expired: await accessTokenThat({ paymentId, lastDeadline: 1n }),
+      'of another version': await accessTokenThat({ paymentId, version: 2 }),
+      'of another installation': await accessTokenThat({ paymentId }, '22'.repeat(32)),
+    };
+    const opened = operations.filter(({ opensBy }) => opensBy === 'accessToken');
+    for (const operation of opened) {
+      const { key, method, body } = operation;
+      const url = urlOf(operation);
+      for (const [what, token] of Object.entries(wrong)) {
+        const { status } = await market.call(method, url, { token, body });
+        expect(status, `${key} with a token ${what}`).toBe(401);
+      }
+      if (method === 'get') expect((await market.call(method, url, { token: own })).status, key).toBe(200);
+    }
+    expect(opened.length).toBeGreaterThanOrEqual(1);
   });
 
   test('403 with a token that has every scope but the one of the route', async () => {
-    const { operations } = await securedOperations();
-    for (const { key, method, url, body, scope } of operations) {
+    const { operations } = await openOperations(market);
+    const secured = operations.filter(({ opensBy }) => opensBy === 'integration');
+    for (const operation of secured) {
+      const { key, method, body, scope } = operation;
       const others = allScopes.filter((candidate) => candidate !== scope);
       expect(others, key).toHaveLength(allScopes.length - 1);
       const token = await market.tokensOf.issueIntegrationToken(market.integrationId, others);
-      const { status, json } = await market.call(method, url, { token, body });
+      const { status, json } = await market.call(method, urlOf(operation), { token, body });
       expect([status, json.detail], key).toEqual([403, `The token lacks the scope ${scope}.`]);
     }
-    const used = new Set(operations.map(({ scope }) => scope));
+    const used = new Set(secured.map(({ scope }) => scope));
     expect(allScopes.filter((candidate) => !used.has(candidate))).toEqual(['access_tokens:read']);
   });
 

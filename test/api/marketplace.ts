@@ -1,5 +1,6 @@
 // A marketplace of its own for each test file: a node with policy, network, currencies, wallet and integration in the shared
 // database, and the API over them in this process.
+import createClient from 'openapi-fetch';
 import { pino } from 'pino';
 import type { Address } from 'viem';
 import { inject, onTestFinished } from 'vitest';
@@ -16,6 +17,7 @@ import {
 } from '../../api/core/platform.ts';
 import { Vault } from '../../api/core/vault.ts';
 import { usdcAbi } from '../../contracts/abi.ts';
+import type { paths } from '../../contracts/api.ts';
 import type { Terms } from '../../contracts/terms.ts';
 import { createDatabase } from '../../scripts/dev/postgres.ts';
 import type { Stack } from '../support/stack.ts';
@@ -94,6 +96,21 @@ export async function openMarketplace({
   const get = (path: string, bearer?: string | null) => call('GET', path, { token: bearer });
   const post = (path: string, body?: unknown, bearer?: string | null) => call('POST', path, { body, token: bearer });
 
+  /** The client that integrators generate from our OpenAPI document. */
+  const api = createClient<paths>({
+    baseUrl: 'http://127.0.0.1',
+    headers: { Authorization: `Bearer ${token}` },
+    fetch: async (request) => await app.fetch(request),
+  });
+
+  /** Asks for what moves a payment's money. @throws Error with the problem document of a refusal */
+  async function ask(paymentId: string, verb: 'release' | 'refund' | 'cancel') {
+    const params = { path: { id: paymentId } };
+    const { data, error } = await api.POST(`/api/v1/payments/{id}/${verb}`, { params });
+    if (!data) throw new Error(`${verb} was refused: ${JSON.stringify(error)}`);
+    return data;
+  }
+
   /** The body of a payment of 25.5 USDC that expires in an hour, with a new external id. */
   function paymentBody(fields: Record<string, unknown> = {}): Record<string, Json> {
     return {
@@ -170,6 +187,7 @@ export async function openMarketplace({
     call,
     get,
     post,
+    ask,
     paymentBody,
     createPayment,
     payable,

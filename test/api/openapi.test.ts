@@ -6,6 +6,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import formats from 'ajv-formats';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { UNEXPLAINED } from '../../api/examples.ts';
+import { isFresh, openApiDocument } from '../../scripts/openapi.ts';
 import { type Json, openMarketplace } from './marketplace.ts';
 
 let document: Json;
@@ -75,6 +76,10 @@ describe('GET /api/v1/openapi.json', () => {
     }
     expect(faults).toEqual([]);
     expect(checked).toBeGreaterThan(500);
+  });
+
+  test('is what contracts/api.ts was made from; if not, run npm run build:client', async () => {
+    expect(await isFresh(await openApiDocument())).toBe(true);
   });
 
   test('names what any operation may answer, and each code with an example', () => {

@@ -74,7 +74,7 @@ describe('paying', () => {
 
       const paid = await stage.market.untilStatus(payment.id, 'funded');
       expect(paid.deal.payer).toBe(wallet.address.toLowerCase());
-      expect((await stage.market.post(`/payments/${payment.id}/release`)).status).toBe(202);
+      await stage.market.ask(payment.id, 'release');
       await checkout.until('released');
       expect(await balance(token, payee)).toBe(1n + AMOUNT_UNITS - FEE_UNITS);
       await checkout.close();
@@ -88,7 +88,7 @@ describe('paying', () => {
     await checkout.connect(wallet);
     await checkout.press(/^Pay/);
     await checkout.until('funded');
-    await stage.market.post(`/payments/${payment.id}/cancel`);
+    await stage.market.ask(payment.id, 'cancel');
     await checkout.until('refunded');
     expect(await balance('USDC', wallet.address)).toBe(1_000_000_000n);
     await checkout.close();

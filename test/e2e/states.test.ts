@@ -88,7 +88,7 @@ test('from choosing a wallet to the release, by keyboard alone', async () => {
   await inspect(checkout, 'mined');
   await checkout.reconnect();
   await inspect(checkout, 'funded', 'funded');
-  await stage.market.post(`/payments/${payment.id}/release`);
+  await stage.market.ask(payment.id, 'release');
   await inspect(checkout, 'released', 'released');
   await checkout.close();
 });
@@ -124,7 +124,7 @@ test('confirming', async () => {
   await checkout.connect(wallet);
   await checkout.press(/^Pay/);
   await inspect(checkout, 'confirming', 'confirming');
-  await slow.market.post(`/payments/${payment.id}/cancel`);
+  await slow.market.ask(payment.id, 'cancel');
   await inspect(checkout, 'cancel_requested');
   await checkout.close();
   await slow.close();
@@ -140,7 +140,7 @@ test('refunded, and before it the allowance on its way', async () => {
   await inspect(checkout, 'mining');
   wallet.hidesReceipts = false;
   await checkout.until('funded');
-  await stage.market.post(`/payments/${payment.id}/cancel`);
+  await stage.market.ask(payment.id, 'cancel');
   await inspect(checkout, 'refunded', 'refunded');
   await checkout.close();
 });
@@ -150,7 +150,7 @@ test('no wallet, cancelled, expired', async () => {
   const checkout = await stage.open(payment);
   await checkout.says('No wallet found');
   await inspect(checkout, 'ready', 'no-wallet');
-  await stage.market.post(`/payments/${payment.id}/cancel`);
+  await stage.market.ask(payment.id, 'cancel');
   await inspect(checkout, 'cancelled', 'cancelled');
   await checkout.close();
   const { expiresAt, pass } = await shortly(stack);

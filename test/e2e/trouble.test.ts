@@ -24,7 +24,7 @@ describe('the payment', () => {
     const payment = await payable();
     const checkout = await stage.open(payment, [wallet]);
     await checkout.connect(wallet);
-    await stage.market.post(`/payments/${payment.id}/cancel`);
+    await stage.market.ask(payment.id, 'cancel');
     await checkout.until('cancelled');
     await checkout.says('This payment was cancelled');
     expect(wallet.deeds).toEqual(['connect']);
@@ -39,7 +39,7 @@ describe('the payment', () => {
     const answer = wallet.hold('approve');
     await checkout.press(/^Pay/);
     await wallet.asked('approve');
-    await stage.market.post(`/payments/${payment.id}/cancel`);
+    await stage.market.ask(payment.id, 'cancel');
     await checkout.until('cancelled');
     answer();
     await new Promise((resolve) => setTimeout(resolve, 1_000));

@@ -1,25 +1,12 @@
 // Owns the shop's server-side calls of the API, as any integrator would write them: client credentials, then REST.
+import createClient from 'openapi-fetch';
+import type { components, paths } from '../../contracts/api.ts';
 import type { ShopSettings } from './settings.ts';
 
-/** What the shop reads of a payment. */
-export type Payment = {
-  id: string;
-  external_id: string;
-  access_token: string;
-  status: string;
-  paid_price: number;
-  paid_price_units: string;
-  metadata: string | null;
-  currency_id: string;
-};
-
+/** A payment as the API returns it. */
+export type Payment = components['schemas']['Payment'];
 /** One row of a payment's log. */
-export type LogEntry = {
-  event_type: string;
-  message: string;
-  created_at: string;
-  chain: { transaction_hash: string } | null;
-};
+export type LogEntry = components['schemas']['PaymentLog'];
 
 /** The API refused; `status` is its HTTP status. */
 export class PlatformError extends Error {
@@ -36,83 +23,94 @@ const PAYMENT_LIFETIME_MS = 30 * 60_000;
 /** The API as the shop's integration sees it. */
 export class Platform {
   readonly #settings: ShopSettings;
+  readonly #api;
   #token: Promise<string> | null = null;
 
   constructor(settings: ShopSettings) {
     this.#settings = settings;
+    this.#api = createClient<paths>({ baseUrl: settings.apiUrl, fetch: (request) => this.#send(request) });
   }
 
   /** Creates the payment of an order. @see POST /api/v1/payments */
   async createPayment(order: { externalId: string; price: number; currency: string; sku: string }): Promise<Payment> {
     const { nodeId, networkId, walletId, payee, currencies } = this.#settings;
-    return await this.#call('POST', '/payments', {
-      external_id: order.externalId,
-      node_id: nodeId,
-      network_id: networkId,
-      wallet_id: walletId,
-      currency_id: currencies[order.currency],
-      price: order.price,
-      paid_price: order.price,
-      payment_method: 'web3',
-      payment_group: 'product',
-      payment_address: payee,
-      metadata: order.sku,
-      expires_at: new Date(Date.now() + PAYMENT_LIFETIME_MS).toISOString(),
-      retry: true,
-    });
+    const currencyId = currencies[order.currency];
+    if (currencyId === undefined) throw new PlatformError(400, `The shop takes no ${order.currency}.`);
+    return answerOf(
+      await this.#api.POST('/api/v1/payments', {
+        body: {
+          external_id: order.externalId,
+          node_id: nodeId,
+          network_id: networkId,
+          wallet_id: walletId,
+          currency_id: currencyId,
+          price: order.price,
+          paid_price: order.price,
+          payment_method: 'web3',
+          payment_group: 'product',
+          payment_address: payee,
+          metadata: order.sku,
+          expires_at: new Date(Date.now() + PAYMENT_LIFETIME_MS).toISOString(),
+          retry: true,
+        },
+      }),
+    );
   }
 
   /** @throws PlatformError 404 */
   async getPayment(id: string): Promise<Payment> {
-    return await this.#call('GET', `/payments/${id}`);
+    return answerOf(await this.#api.GET('/api/v1/payments/{id}', { params: { path: { id } } }));
   }
 
   /** The payment's log, newest first. */
   async getLogs(id: string): Promise<LogEntry[]> {
-    const { items } = await this.#call<{ items: LogEntry[] }>('GET', `/payments/${id}/logs?per_page=50`);
-    return items;
+    const params = { path: { id }, query: { per_page: 50 } };
+    return answerOf(await this.#api.GET('/api/v1/payments/{id}/logs', { params })).items;
   }
 
   /** Pays the seller, or takes the payment back. @throws PlatformError 409 when it is not possible (any more) */
   async ask(id: string, verb: 'release' | 'cancel'): Promise<void> {
-    await this.#call('POST', `/payments/${id}/${verb}`);
+    answerOf(await this.#api.POST(`/api/v1/payments/{id}/${verb}`, { params: { path: { id } } }));
   }
 
-  async #call<T>(method: string, path: string, body?: unknown): Promise<T> {
-    let response = await this.#request(method, path, await this.#bearer(), body);
-    if (response.status === 401) {
-      this.#token = null;
-      response = await this.#request(method, path, await this.#bearer(), body);
-    }
-    const answer: unknown = await response.json();
-    if (!response.ok) throw new PlatformError(response.status, String(Object(answer).detail ?? response.statusText));
-    return answer as T;
+  /** Sends a request as our integration, once more with a new token when the API takes the old one no longer. */
+  async #send(request: Request): Promise<Response> {
+    const again = request.clone();
+    const response = await this.#sendWith(request, await this.#bearer());
+    if (response.status !== 401) return response;
+    this.#token = null;
+    return await this.#sendWith(again, await this.#bearer());
+  }
+
+  async #sendWith(request: Request, bearer: string): Promise<Response> {
+    request.headers.set('Authorization', `Bearer ${bearer}`);
+    return await fetch(request).catch(unreachable);
   }
 
   #bearer(): Promise<string> {
-    const { clientId, clientSecret } = this.#settings;
-    this.#token ??= (async () => {
-      const credentials = { client_id: clientId, client_secret: clientSecret };
-      const response = await this.#request('POST', '/auth/token', null, credentials);
-      if (!response.ok) {
-        this.#token = null;
-        throw new PlatformError(response.status, 'The API does not accept the credentials of the shop.');
-      }
-      return String(Object(await response.json()).access_token);
-    })();
+    this.#token ??= this.#login().catch((error) => {
+      this.#token = null;
+      throw error;
+    });
     return this.#token;
   }
 
-  async #request(method: string, path: string, bearer: string | null, body?: unknown): Promise<Response> {
-    return await fetch(`${this.#settings.apiUrl}/api/v1${path}`, {
-      method,
-      headers: {
-        ...(bearer !== null && { Authorization: `Bearer ${bearer}` }),
-        ...(body !== undefined && { 'Content-Type': 'application/json' }),
-      },
-      ...(body !== undefined && { body: JSON.stringify(body) }),
-    }).catch((cause) => {
-      throw new PlatformError(503, `The API does not answer: ${String(cause)}`);
-    });
+  async #login(): Promise<string> {
+    const { apiUrl, clientId, clientSecret } = this.#settings;
+    const { data, response } = await createClient<paths>({ baseUrl: apiUrl })
+      .POST('/api/v1/auth/token', { body: { client_id: clientId, client_secret: clientSecret } })
+      .catch(unreachable);
+    if (!data) throw new PlatformError(response.status, 'The API does not accept the credentials of the shop.');
+    return data.access_token;
   }
+}
+
+function unreachable(cause: unknown): never {
+  throw new PlatformError(503, `The API does not answer: ${String(cause)}`);
+}
+
+/** What the API answered. @throws PlatformError when it refused, with what its problem document says */
+function answerOf<T>({ data, error, response }: { data?: T; error?: { detail?: string }; response: Response }): T {
+  if (data === undefined) throw new PlatformError(response.status, error?.detail ?? response.statusText);
+  return data;
 }

@@ -60,6 +60,7 @@ export function createShop(settings: ShopSettings): Hono {
 
   app.get(`/orders/:id{${ID}}/token`, async (c) => {
     const { access_token } = await platform.getPayment(c.req.param('id'));
+    if (access_token === null) throw new PlatformError(403, 'The shop may not read access tokens.');
     return c.text(access_token, 200, { 'Cache-Control': 'no-store' });
   });
 
