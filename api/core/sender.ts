@@ -62,6 +62,15 @@ export async function hasWaiting({ sql, network, signer, operators }: LaneWork):
   return rows.length > 0;
 }
 
+/** The addresses whose signature operations of a network have waited for, at least so long. */
+export async function longWaiting(sql: Sql, networkId: string, seconds: number): Promise<Hex[]> {
+  const rows = await sql<{ needed: Hex }[]>`
+    select distinct lower(coalesce(o.signer, o.terms->>'operator', o.terms->0->>'operator')) as needed from operation o
+    where o.network_id = ${networkId} and o.status = 'queued' and o.terms is not null
+      and o.updated_at < now() - make_interval(secs => ${seconds})`;
+  return rows.map(({ needed }) => needed);
+}
+
 // Who is named as its signer (an arbiter) signs alone; whatever else we send is in the name of the deal's operator.
 function mine(sql: Sql | Transaction, signer: Signer, operators: readonly Hex[]) {
   return sql`o.status = 'queued' and o.terms is not null and case

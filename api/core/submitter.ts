@@ -8,7 +8,7 @@ import { connect, type Sql } from './db.ts';
 import { follow, type HeadOfLine, PATIENCE, type Patience } from './follower.ts';
 import { listNetworks } from './platform.ts';
 import type { NetworkRow } from './schema.ts';
-import { hasWaiting, type LaneWork, sendWaiting } from './sender.ts';
+import { hasWaiting, type LaneWork, longWaiting, sendWaiting } from './sender.ts';
 import type { Signer } from './signers.ts';
 import { busyNetworks } from './transactions.ts';
 
@@ -21,6 +21,8 @@ const FOLLOW_FAST_MS = 100;
 const FOLLOW_FAST_FOR_MS = 2_000;
 const FOLLOW_SLOW_MS = 500;
 const RETRY_AFTER_ERROR_MS = 1_000;
+// Another worker that has the key would have sent it by then.
+const LONG_WAITING_SECONDS = 5;
 // A delegate that was dropped is noticed by a refused call at once; one that was named, after this long.
 const DELEGATE_TTL_MS = 30_000;
 
@@ -42,6 +44,7 @@ export class Submitter {
   readonly #lanes = new Map<string, { send: Loop; follow: Loop }>();
   readonly #delegates = new Map<string, { allowed: boolean; untilMs: number }>();
   readonly #timer: NodeJS.Timeout;
+  readonly #unserved = new Set<string>();
   #networks = new Map<string, NetworkRow>();
   #stopped = false;
 
@@ -79,9 +82,23 @@ export class Submitter {
       for (const networkId of busy) {
         await this.wake(networkId);
         for (const signer of this.#services.signers) this.#lane(networkId, signer)?.follow.wake();
+        await this.#noteUnserved(networkId);
       }
     };
     looking().catch((err) => this.#services.log.warn({ err }, 'waiting operations cannot be read'));
+  }
+
+  /** Says once of each signer that nobody seems to have: its operations wait, and nothing else would show it. */
+  async #noteUnserved(networkId: string): Promise<void> {
+    const { sql, signers, log } = this.#services;
+    const network = this.#networks.get(networkId);
+    if (!network) return;
+    const served = await Promise.all(signers.map((signer) => this.#operators(networkId, signer)));
+    for (const needed of await longWaiting(sql, networkId, LONG_WAITING_SECONDS)) {
+      if (served.flat().includes(needed) || this.#unserved.has(`${networkId} ${needed}`)) continue;
+      this.#unserved.add(`${networkId} ${needed}`);
+      log.error({ network: network.name, signer: needed }, 'operations wait for a key that this worker does not have');
+    }
   }
 
   async #readNetworks(): Promise<void> {

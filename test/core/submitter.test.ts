@@ -1,4 +1,7 @@
+import { pino } from 'pino';
+import { generatePrivateKey } from 'viem/accounts';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { keySigner } from '../../api/core/signers.ts';
 import { escrowAbi } from '../../contracts/abi.ts';
 import { dealId } from '../../contracts/terms.ts';
 import { type Deal, type Ground, openDesk, startGround } from '../support/desk.ts';
@@ -253,5 +256,18 @@ describe('what goes wrong on chain', () => {
     await desk.chain.setBalance({ address: desk.operator.address, value: 10n ** 19n });
     expect(await desk.ends(id)).toEqual(['done']);
     expect(await standing()).toMatchObject({ state: 'ok', detail: null });
+  });
+
+  test('a key that nobody has: the operation waits, and the worker says whose it needs', async () => {
+    const desk = await openDesk(ground);
+    const deal = await desk.deposit();
+    const id = await desk.ask('release', deal);
+    const said: string[] = [];
+    const log = pino({ level: 'error' }, { write: (line: string) => void said.push(line) });
+    desk.submit({ signers: [keySigner(generatePrivateKey())], log });
+    await expect.poll(() => said, { timeout: 20_000 }).toHaveLength(1);
+    expect(said[0]).toContain('operations wait for a key that this worker does not have');
+    expect(said[0]).toContain(desk.operator.address.toLowerCase());
+    expect((await desk.find(id)).status).toBe('queued');
   });
 });

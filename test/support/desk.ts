@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import { createTestClient, type Hex, http, parseEther, publicActions, walletActions } from 'viem';
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts';
 import { hardhat } from 'viem/chains';
@@ -130,9 +130,17 @@ export async function openDesk({ stack: ground, buyer }: Ground, { confirmations
   }
 
   /** A submitter in this process, with the operator's key unless others are given; stopped when the test ends. */
-  function submit({ signers, patience }: { signers?: Signer[]; patience?: Partial<Patience> } = {}): Submitter {
+  function submit({
+    signers,
+    patience,
+    log = pino({ level: 'silent' }),
+  }: {
+    signers?: Signer[];
+    patience?: Partial<Patience>;
+    log?: Logger;
+  } = {}): Submitter {
     const submitter = new Submitter({
-      ...{ sql, databaseUrl: stack.databaseUrl, chain: new Chain(), log: pino({ level: 'silent' }) },
+      ...{ sql, databaseUrl: stack.databaseUrl, chain: new Chain(), log },
       signers: signers ?? [keySigner(operatorKey)],
       patience: { resendAfterMs: 500, bumpAfterMs: 1_500, missingAfterMs: 500, ...patience },
     });
