@@ -32,6 +32,9 @@ async function untilEvent(of: Marketplace, paymentId: string, type: string): Pro
   return await list();
 }
 
+/** Whether a deposit is seen before it counts is the indexer's haste. */
+const exceptConfirming = (events: Json[]): Json[] => events.filter(({ type }) => type !== 'payment.confirming');
+
 describe('a reorganisation', () => {
   test('that takes a deposit back says so by an event of its own; the deposit in another block is announced anew', async () => {
     const chain = chainOf(running.stack);
@@ -44,7 +47,7 @@ describe('a reorganisation', () => {
     await mineBlocks(running.stack, 4);
     await market.untilStatus(payment.id, 'awaiting_deposit');
 
-    const events = await untilEvent(market, payment.id, 'payment.funded.reverted');
+    const events = exceptConfirming(await untilEvent(market, payment.id, 'payment.funded.reverted'));
     expect(events.map(({ type }) => type)).toEqual([
       'payment.created',
       'payment.awaiting_deposit',
@@ -55,7 +58,7 @@ describe('a reorganisation', () => {
 
     await buyer.deposit(termsOf(widget));
     await market.untilStatus(payment.id, 'funded');
-    const again = await untilEvent(market, payment.id, 'payment.funded');
+    const again = exceptConfirming(await untilEvent(market, payment.id, 'payment.funded'));
     expect(again.map(({ data }) => data.status).slice(-2)).toEqual(['awaiting_deposit', 'funded']);
   });
 
@@ -72,7 +75,7 @@ describe('a reorganisation', () => {
     await mineBlocks(running.stack, 4);
     await market.untilStatus(payment.id, 'funded');
 
-    const events = await untilEvent(market, payment.id, 'payment.released.reverted');
+    const events = exceptConfirming(await untilEvent(market, payment.id, 'payment.released.reverted'));
     expect(events.map(({ type }) => type).slice(2)).toEqual([
       'payment.funded',
       'payment.released',

