@@ -22,7 +22,7 @@ import { stopEverything } from '../dev/processes.ts';
 import { type Progress, startProgress } from '../dev/progress.ts';
 import { type Seed, seed } from '../dev/seed.ts';
 import { startApi, startIndexing, startWorker } from '../dev/services.ts';
-import { copyByHand, deployOn, makeEvents } from './indexer-stage.ts';
+import { copyByHand, deployOn, makeEvents, wholeBatches } from './indexer-stage.ts';
 
 const MUST = { coldIndexRatio: 0.25, blockToRowP95Ms: 1_000 };
 const STRETCH = { coldIndexRatio: 0.5, blockToRowP95Ms: 250 };
@@ -127,7 +127,7 @@ async function measure(progress: Progress, { events, deposits }: Options): Promi
     const [entry] = await Promise.all([deployOn(rpcUrl, join(folder, 'addresses.json')), migrate(databaseUrl)]);
     progress.step(`PostgreSQL with fsync and a chain with the diamond; making ${events} events`);
     await makeEvents(rpcUrl, entry, events, (done) => {
-      if (done % 10_000 === 0) progress.step(`${done} events`);
+      if (done % 5_000 === 0) progress.step(`${done} events`);
     });
     const sql = connect(databaseUrl, { maxConnections: 2 });
     const [operator, payee] = [hardhatAccount(ROLES.operator).address, hardhatAccount(ROLES.payee).address];
@@ -141,7 +141,7 @@ async function measure(progress: Progress, { events, deposits }: Options): Promi
     const byHand = await copyByHand(rpcUrl, databaseUrl, entry);
     progress.step(`By hand: ${byHand.events} events in ${(byHand.ms / 1_000).toFixed(1)} s`);
     const [indexMs] = await Promise.all([
-      coldIndex(sql, byHand.events),
+      coldIndex(sql, wholeBatches(events)),
       startIndexing({ databaseUrl, logPath: log('indexer') }),
     ]);
     progress.step(`By the indexer: in ${(indexMs / 1_000).toFixed(1)} s`);
