@@ -196,7 +196,8 @@ await new Command()
   )
   .action((options: Options) =>
     run(options).catch(async (error) => {
-      console.error(`The benchmark failed: ${describe(error)}`);
+      // viem's errors go on with the whole request.
+      console.error(`The benchmark failed: ${describe(error).split('\n')[0]}`);
       await stopEverything();
       process.exit(1);
     }),
