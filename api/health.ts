@@ -2,7 +2,7 @@
 // to it, and by name what is wrong.
 import type { Sql } from './core/db.ts';
 import { pendingMigrations } from './core/db.ts';
-import { hasWorker, readMirrors, readQueue } from './core/vitals.ts';
+import { hasWorker, readFailingEndpoints, readMirrors, readQueue, readSigners } from './core/vitals.ts';
 
 /** One thing that is wrong and what to do; `fatal`: requests cannot be answered. */
 export type Ailment = { part: string; fatal: boolean; problem: string; remedy: string };
@@ -10,6 +10,8 @@ export type Ailment = { part: string; fatal: boolean; problem: string; remedy: s
 // A chain makes a block every 12 s at the slowest; five of them missing is more than bad luck.
 const MIRROR_LATE_SECONDS = 60;
 const JOB_LATE_SECONDS = 60;
+// By then the submitter has bid more for it several times.
+const TRANSACTION_LATE_SECONDS = 300;
 
 /** Everything that is wrong with an installation, as far as its database tells; the worst first. */
 export async function examine(sql: Sql): Promise<Ailment[]> {
@@ -27,7 +29,13 @@ export async function examine(sql: Sql): Promise<Ailment[]> {
 }
 
 async function ailmentsOf(sql: Sql): Promise<Ailment[]> {
-  const [alive, mirrors, queue] = await Promise.all([hasWorker(sql), readMirrors(sql), readQueue(sql)]);
+  const [alive, mirrors, queue, signers, failing] = await Promise.all([
+    hasWorker(sql),
+    readMirrors(sql),
+    readQueue(sql),
+    readSigners(sql),
+    readFailingEndpoints(sql),
+  ]);
   const ailments: Ailment[] = [];
   const ail = (part: string, problem: string, remedy: string) => ailments.push({ part, fatal: false, problem, remedy });
   if (!alive) ail('worker', 'No worker runs.', 'Start one: node api/index.ts worker.');
@@ -58,6 +66,25 @@ async function ailmentsOf(sql: Sql): Promise<Ailment[]> {
         "Read their payments' logs, then retry-send.",
       );
     }
+  }
+  for (const { network, signer, state, detail, oldestSeconds } of signers) {
+    const part = `signer ${signer} on ${network}`;
+    if (state !== 'ok') ail(part, `${detail ?? `It is ${state}.`}`, "Send it the chain's own coin.");
+    if (oldestSeconds > TRANSACTION_LATE_SECONDS) {
+      ail(
+        part,
+        `Its oldest transaction waits for ${Math.round(oldestSeconds)} s.`,
+        'Check the RPC nodes and the fees.',
+      );
+    }
+  }
+  for (const { endpointId, origin, failures, waiting } of failing) {
+    const problem = `It failed ${failures} times in a row; ${waiting} deliveries wait.`;
+    ail(
+      `webhook endpoint ${endpointId} at ${origin}`,
+      problem,
+      'Read its deliveries, mend the receiver; a probe goes on.',
+    );
   }
   return ailments;
 }

@@ -25,7 +25,8 @@ export function openLog(
     redact: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]),
     serializers: { err: describeError },
   };
-  return stream ? pino(options, stream) : pino(options);
+  // Not waited for: a synchronous write for each request was 11 % of a list's time. What is left at the end is written then.
+  return pino(options, stream ?? pino.destination({ dest: 1, sync: false }));
 }
 
 /** What a log says of an error: of URLs only where they lead, since they carry passwords and API keys. */

@@ -5,7 +5,7 @@ import type { MiddlewareHandler } from 'hono';
 import { routePath } from 'hono/route';
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Sql } from './core/db.ts';
-import { readEscrow, readMirrors, readQueue, readWebhooks } from './core/vitals.ts';
+import { readEscrow, readMirrors, readQueue, readSigners, readWebhooks } from './core/vitals.ts';
 
 // From a warm read (2 ms) to a request that waits for a chain (RPC_TIMEOUT_MS in core).
 const SECONDS = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
@@ -26,6 +26,15 @@ export class Metrics {
   readonly #queueExhausted = this.#gauge('queue_exhausted', 'Jobs whose attempts are used up', ['work']);
   readonly #mirrorAge = this.#gauge('mirror_age_seconds', 'Age of the last mirrored block', ['network']);
   readonly #mirrorReady = this.#gauge('mirror_ready', '0 while the indexer rebuilds or is not there', ['network']);
+  readonly #signerBalance = this.#gauge('signer_balance', "What a signer has of the chain's own coin", [
+    'network',
+    'signer',
+  ]);
+  readonly #signerOpen = this.#gauge(
+    'signer_open_transactions',
+    'Sent and in no block yet: how far the chain lags the nonces',
+    ['network', 'signer'],
+  );
   readonly #held = this.#gauge('escrow_held', 'What open deals hold, in major units', ['network', 'currency', 'token']);
   readonly #credits = this.#gauge('escrow_credits', 'What waits to be withdrawn, in major units', [
     'network',
@@ -62,10 +71,11 @@ export class Metrics {
 
   /** Everything as Prometheus reads it. @throws what the database throws */
   async expose(): Promise<string> {
-    const [queue, mirrors, escrow, webhooks] = await Promise.all([
+    const [queue, mirrors, escrow, signers, webhooks] = await Promise.all([
       readQueue(this.#sql),
       readMirrors(this.#sql),
       readEscrow(this.#sql),
+      readSigners(this.#sql),
       readWebhooks(this.#sql),
     ]);
     // What is gone must not stay behind as its last number.
@@ -89,6 +99,11 @@ export class Metrics {
     this.#webhooksFailed.set(webhooks.failed);
     this.#webhookEndpoints.set({ state: 'open' }, webhooks.open);
     this.#webhookEndpoints.set({ state: 'gone' }, webhooks.gone);
+    for (const gauge of [this.#signerBalance, this.#signerOpen]) gauge.reset();
+    for (const { network, signer, balanceWei, open } of signers) {
+      this.#signerBalance.set({ network, signer }, majorUnits(balanceWei, 18));
+      this.#signerOpen.set({ network, signer }, open);
+    }
     return await this.#registry.metrics();
   }
 

@@ -1,6 +1,7 @@
-// npm runs on the machine's own Node: on one older than 22 it silently drops native packages whose `engines` ask for more,
+// Completes the install. npm runs on the machine's own Node: on one older than 22 it silently drops native packages whose `engines` ask for more,
 // and Hardhat then cannot start (HHE27). When that happened, the install is completed once under the Node 24 it brought along.
 import { spawnSync } from 'node:child_process';
+import { rmSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -35,4 +36,10 @@ if (!process.env.DEALKEEP_POSTINSTALL && !edrLoads()) {
     console.error("Hardhat's native part is still missing. Run: npx -y -p node@24 npm ci");
     process.exit(1);
   }
+}
+
+// npm links the commands of dependencies, not the package's own: this one makes `npx dealkeep` work.
+if (process.platform !== 'win32') {
+  rmSync(join(bin, 'dealkeep'), { force: true });
+  symlinkSync('../../scripts/dealkeep.mjs', join(bin, 'dealkeep'));
 }

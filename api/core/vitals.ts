@@ -18,6 +18,20 @@ export type EscrowVitals = {
   creditUnits: bigint;
 };
 
+/** A signer on a network: its standing, its balance in wei, and its transactions that are in no block yet. */
+export type SignerVitals = {
+  network: string;
+  signer: string;
+  state: 'ok' | 'low' | 'paused';
+  detail: string | null;
+  balanceWei: bigint;
+  open: number;
+  oldestSeconds: number;
+};
+
+/** A node's webhook endpoint that is not well: failures in a row, and the deliveries that wait for it. */
+export type FailingEndpoint = { endpointId: string; origin: string; failures: number; waiting: number };
+
 /** The queue by kind of work; kinds without waiting jobs are left out. */
 export async function readQueue(sql: Sql): Promise<QueueVitals[]> {
   return await sql<QueueVitals[]>`
@@ -74,6 +88,29 @@ export async function readWebhooks(sql: Sql): Promise<WebhookVitals> {
       (select count(*)::int from webhook_endpoint where disabled_reason = 'gone' and archived_at is null) as gone
     from webhook_delivery where status = 'waiting'`;
   return row ?? { waiting: 0, oldestSeconds: 0, failed: 0, open: 0, gone: 0 };
+}
+
+/** Every signer that a worker has looked at. */
+export async function readSigners(sql: Sql): Promise<SignerVitals[]> {
+  return await sql<SignerVitals[]>`
+    select n.name as network, s.signer, s.state, s.detail, s.balance_wei, count(t.nonce)::int as open,
+      coalesce(extract(epoch from now() - min(t.created_at)), 0)::float8 as oldest_seconds
+    from signer_standing s join network n on n.id = s.network_id
+    left join chain_transaction t on t.network_id = s.network_id and t.signer = s.signer and t.status = 'open'
+    group by n.name, s.signer, s.state, s.detail, s.balance_wei order by n.name, s.signer`;
+}
+
+/** The webhook endpoints in use whose breaker is open, the most patient first. */
+export async function readFailingEndpoints(sql: Sql): Promise<FailingEndpoint[]> {
+  const rows = await sql<{ endpointId: string; url: string; failures: number; waiting: number }[]>`
+    select e.id as endpoint_id, e.url, e.failures,
+      (select count(*)::int from webhook_delivery d
+        where d.node_id = e.node_id and d.endpoint_id = e.id and d.status = 'waiting') as waiting
+    from webhook_endpoint e
+    where e.open_until is not null and e.disabled_at is null and e.archived_at is null
+    order by e.failures desc limit 100`;
+  // A path may hold a key.
+  return rows.map(({ url, ...row }) => ({ ...row, origin: new URL(url).origin }));
 }
 
 /** Whether any worker lives: it holds the lock that it announced. */
