@@ -110,7 +110,9 @@ export async function logOperation(
   actor: Actor,
 ): Promise<void> {
   if (paymentId === null) return;
-  await writeLog(tx, { nodeId, paymentId }, { eventType: `operation.${verb}.${what}`, message, actor });
+  // Mined once; the change of status that follows says when it counts.
+  const finality = what === 'done' ? 'unsafe' : 'final';
+  await writeLog(tx, { nodeId, paymentId }, { eventType: `operation.${verb}.${what}`, message, actor, finality });
 }
 
 /** The newest operation on a leg that the operator signs. */

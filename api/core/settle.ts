@@ -251,6 +251,7 @@ async function recordStray(sql: Sql, network: NetworkRow, stray: StrayFacts): Pr
             ? `A second deal for this payment was deposited: ${stray.dealId}.`
             : `A deal with this payment's number but other terms was deposited: ${stray.dealId}.`,
         actor: { type: 'chain' },
+        finality: 'safe',
       },
     );
     if (stray.kind === 'duplicate') await refundStray(tx, network, stray.dealId, { type: 'system' });

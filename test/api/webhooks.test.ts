@@ -99,6 +99,14 @@ describe('the life of a payment', () => {
     });
 
     const log = await market.get(`/webhook-deliveries?node_id=${market.nodeId}&payment_id=${payment.id}`);
+    const operations = async () => {
+      const { json } = await market.get(`/events?payment_id=${payment.id}&type=operation.*`);
+      return json.items.map(({ type, data }: Json) => [type, data.status, data.finality]);
+    };
+    await until(operations).toEqual([
+      ['operation.release.requested', null, 'final'],
+      ['operation.release.done', null, 'unsafe'],
+    ]);
     const delivered = log.json.items.filter((item: Json) => item.event_type !== 'payment.confirming');
     expect(delivered.map((item: Json) => [item.event_type, item.status, item.attempts])).toEqual([
       ['payment.released', 'delivered', 1],
