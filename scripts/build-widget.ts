@@ -74,6 +74,27 @@ async function closureOf(folder: string, name: string, pattern: RegExp, found = 
   return [...found];
 }
 
+const exported = (name: string, file = name) => ({
+  types: `./types/widget/${name}.d.ts`,
+  default: `./${file}.js`,
+});
+
+/** What makes the folder a package that a bundler or a server can import. */
+const packageJson = {
+  name: '@dealkeep/widget',
+  version: '1.0.0',
+  type: 'module',
+  license: 'MIT',
+  exports: {
+    '.': exported('mount'),
+    './element': exported('index', 'dealkeep'),
+    './react': exported('react'),
+    './vue': exported('vue'),
+  },
+  peerDependencies: { react: '>=18', vue: '>=3.4' },
+  peerDependenciesMeta: { react: { optional: true }, vue: { optional: true } },
+};
+
 const sources = await hashSources();
 if (process.argv.includes('--if-stale') && existsSync(manifestPath)) {
   const { sources: built }: Manifest = JSON.parse(await readFile(manifestPath, 'utf8'));
@@ -85,6 +106,7 @@ try {
   await bundle('esm', fresh);
   await bundle('script', fresh);
   await emitTypes(join(fresh, 'types'));
+  await writeFile(join(fresh, 'package.json'), `${JSON.stringify(packageJson, null, 2)}\n`);
   const shell = await closureOf(fresh, 'dealkeep.js', IMPORTED);
   const deposit = await closureOf(fresh, 'dealkeep.js', IMPORTED_EVER);
   const manifest: Manifest = { sources, files: await describeFiles(fresh), shell, deposit };

@@ -1,13 +1,18 @@
-// Owns how the widget is bundled: as ES module with the wallet part in a file of its own, or as one classic script.
+// Owns how the widget is bundled: as ES modules (the script for a page, `mount` for bundlers, React and Vue) that share what they
+// have in common, or as one classic script.
 import { defineConfig } from 'vite';
 
 const FORMATS = {
-  esm: { format: 'es', entry: 'dealkeep.js', inline: false },
-  script: { format: 'iife', entry: 'dealkeep.script.js', inline: true },
+  esm: {
+    format: 'es',
+    entries: { dealkeep: 'index.ts', mount: 'mount.ts', react: 'react.ts', vue: 'vue.ts' },
+    inline: false,
+  },
+  script: { format: 'iife', entries: { 'dealkeep.script': 'index.ts' }, inline: true },
 } as const;
 
 export default defineConfig(({ mode }) => {
-  const { format, entry, inline } = mode === 'script' ? FORMATS.script : FORMATS.esm;
+  const { format, entries, inline } = mode === 'script' ? FORMATS.script : FORMATS.esm;
   return {
     root: import.meta.dirname,
     configFile: false,
@@ -20,8 +25,10 @@ export default defineConfig(({ mode }) => {
       target: 'es2022',
       modulePreload: false,
       reportCompressedSize: false,
-      lib: { entry: 'index.ts', name: 'Dealkeep', formats: [format], fileName: () => entry },
+      lib: { entry: entries, name: 'Dealkeep', formats: [format], fileName: (_, name) => `${name}.js` },
       rolldownOptions: {
+        // Whoever uses a wrapper has its framework already.
+        external: ['react', 'vue'],
         output: { minify: true, codeSplitting: !inline, chunkFileNames: '[name]-[hash].js' },
       },
     },

@@ -404,6 +404,7 @@ function counted({ steps, step }: Snapshot): string {
 /** Words around the states. */
 export const labels = {
   checkout: 'Checkout',
+  close: 'Close',
   toPay: 'To pay',
   amount: 'Amount',
   order: 'Order',

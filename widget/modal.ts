@@ -1,0 +1,98 @@
+import { css, html, LitElement } from 'lit';
+import { labels } from './words.ts';
+
+/**
+ * A dialog around a checkout, open at once or behind a button. Closing it ends nothing: what was sent goes on, and the checkout
+ * in it too.
+ *
+ * @element dealkeep-modal
+ * @prop form - `button` or `modal`.
+ * @prop label - What the button says.
+ * @fires dealkeep-close - The buyer has closed the dialog.
+ * @csspart button - The button that opens it.
+ */
+export class DealkeepModal extends LitElement {
+  static override properties = { form: {}, label: {} };
+  static override styles = css`
+    :host {
+      display: inline-block;
+    }
+
+    dialog {
+      box-sizing: border-box;
+      inline-size: min(28rem, 100vw);
+      max-block-size: 100dvh;
+      padding: 0.5rem;
+      border: 0;
+      background: none;
+      overflow: auto;
+    }
+
+    dialog::backdrop {
+      background: rgb(0 0 0 / 55%);
+    }
+
+    .close {
+      display: block;
+      inline-size: 2.75rem;
+      block-size: 2.75rem;
+      margin: 0 0 0.25rem auto;
+      border: 0;
+      border-radius: 50%;
+      background: #16211e;
+      color: #fff;
+      font: 1.25rem/1 system-ui, sans-serif;
+      cursor: pointer;
+    }
+
+    .open {
+      min-block-size: 2.75rem;
+      padding: 0 1.5rem;
+      border: 0;
+      border-radius: var(--dealkeep-radius, 0.625rem);
+      background: var(--dealkeep-accent, #0b5d4e);
+      color: #fff;
+      font: 600 1rem/1.2 var(--dealkeep-font, system-ui, sans-serif);
+      cursor: pointer;
+    }
+
+    button:focus-visible {
+      outline: 2px solid var(--dealkeep-accent, #0b5d4e);
+      outline-offset: 2px;
+    }
+  `;
+
+  declare form: 'button' | 'modal';
+  declare label: string;
+
+  constructor() {
+    super();
+    this.form = 'modal';
+    this.label = '';
+  }
+
+  protected override render() {
+    return html`
+      ${this.form === 'button' ? html`<button part="button" class="open" @click=${this.#open}>${this.label}</button>` : ''}
+      <dialog aria-label=${labels.checkout} @close=${this.#closed}>
+        <button class="close" aria-label=${labels.close} @click=${this.#close}>×</button>
+        <slot></slot>
+      </dialog>
+    `;
+  }
+
+  protected override firstUpdated(): void {
+    if (this.form === 'modal') this.#open();
+  }
+
+  get #dialog(): HTMLDialogElement | null {
+    return this.shadowRoot?.querySelector('dialog') ?? null;
+  }
+
+  readonly #open = () => this.#dialog?.showModal();
+  readonly #close = () => this.#dialog?.close();
+  readonly #closed = () =>
+    void this.dispatchEvent(new CustomEvent('dealkeep-close', { bubbles: true, composed: true }));
+}
+
+if (!customElements.get('dealkeep-modal')) customElements.define('dealkeep-modal', DealkeepModal);
