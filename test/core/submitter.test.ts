@@ -2,6 +2,7 @@ import { pino } from 'pino';
 import { generatePrivateKey } from 'viem/accounts';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { keySigner } from '../../api/core/signers.ts';
+import { listStandings } from '../../api/core/standing.ts';
 import { escrowAbi } from '../../contracts/abi.ts';
 import { dealId } from '../../contracts/terms.ts';
 import { type Deal, type Ground, openDesk, startGround } from '../support/desk.ts';
@@ -251,6 +252,8 @@ describe('what goes wrong on chain', () => {
       (await desk.sql`select state, detail, balance_wei from signer_standing where network_id = ${desk.networkId}`)[0];
     await expect.poll(standing, { timeout: 20_000 }).toMatchObject({ state: 'paused', balanceWei: 1_000n });
     expect((await standing())?.detail).toContain('send it more');
+    const shown = (await listStandings(desk.sql)).find(({ networkId }) => networkId === desk.networkId);
+    expect(shown).toMatchObject({ state: 'paused', openTransactions: 0, waitingOperations: 1 });
     expect(await desk.sent()).toEqual([]);
     expect((await desk.find(id)).status).toBe('queued');
     await desk.chain.setBalance({ address: desk.operator.address, value: 10n ** 19n });
