@@ -163,7 +163,12 @@ describe('every secured route of the OpenAPI document', () => {
         const { status } = await market.call(method, url, { token, body });
         expect(status, `${key} with a token ${what}`).toBe(401);
       }
-      if (method === 'get') expect((await market.call(method, url, { token: own })).status, key).toBe(200);
+      if (method !== 'get') continue;
+      const opening = { headers: { Authorization: `Bearer ${own}` } };
+      const response = await market.app.request(`/api/v1${url}`, opening);
+      // Some go on for as long as they are listened to.
+      await response.body?.cancel();
+      expect(response.status, key).toBe(200);
     }
     expect(opened.length).toBeGreaterThanOrEqual(1);
   });

@@ -352,6 +352,11 @@ async function send(request: Request, { path }: Operation): Promise<Response> {
 /** What is wrong with an answer, or null. */
 async function faultOf(operation: Operation, request: Request, response: Response): Promise<string | null> {
   const { status, headers } = response;
+  if (headers.get('Content-Type')?.startsWith('text/event-stream')) {
+    // It goes on for as long as somebody listens.
+    await response.body?.cancel();
+    return null;
+  }
   const body = await response.text();
   const wrote = await written();
   const type = headers.get('Content-Type') ?? '';
