@@ -10,6 +10,7 @@ import {
   encodeFunctionData,
   type Hex,
   http,
+  keccak256,
   maxUint256,
   parseEventLogs,
   parseGwei,
@@ -75,7 +76,14 @@ export async function makeEvents(
       const serializedTransaction = await account.signTransaction({
         ...{ type: 'eip1559', chainId: hardhat.id, to: diamond, data, nonce, ...fees },
       });
-      last = await client.sendRawTransaction({ serializedTransaction });
+      // A kept connection may be closed just then, which viem tries again for anything but a transaction.
+      last = await client
+        .sendRawTransaction({ serializedTransaction })
+        .catch(async () =>
+          (await client.getTransactionCount({ address: account.address })) > nonce
+            ? keccak256(serializedTransaction)
+            : await client.sendRawTransaction({ serializedTransaction }),
+        );
       nonce += 1;
     }
     step(made + 2 * BATCH);
