@@ -12,13 +12,17 @@ import { listNetworks } from './core/platform.ts';
 import { startQueue } from './core/queue.ts';
 import { forgetOldAnswers } from './core/replay.ts';
 import type { NetworkRow } from './core/schema.ts';
-import { settleNetwork } from './core/settle.ts';
+import { type Pass, settleNetwork } from './core/settle.ts';
 import type { Signer } from './core/signers.ts';
 import { Submitter } from './core/submitter.ts';
 import type { Vault } from './core/vault.ts';
 
 // The mirror lags its chain by about this long anyway (toolchain.md, "Ponder").
 const SETTLE_INTERVAL_MS = 250;
+// Deeper than any reorganisation of a chain in use; what goes deeper waits for the next look at everything.
+const LOOK_BACK_BLOCKS = 256n;
+// With 300,000 legs that takes 3.3 s, a pass over what was touched 5 ms.
+const LOOK_AT_ALL_INTERVAL_MS = 300_000;
 const FORGET_INTERVAL_MS = 3_600_000;
 // More would only wait for the pool's connections.
 const CONCURRENCY = 8;
@@ -72,11 +76,22 @@ export async function startWorker(services: {
 function settleForever(sql: Sql, chain: Chain, log: Logger): { stop(): Promise<void> } {
   const passes = new Map<string, Promise<void>>();
   const failing = new Set<string>();
+  // A hint only: a worker that starts, and every one now and then, looks at everything.
+  const progress = new Map<string, { settledTo: bigint; allSeenAt: number }>();
   let stopped = false;
 
   async function settleUntilDone(network: NetworkRow): Promise<void> {
     try {
-      while (!stopped && (await settleNetwork(sql, chain, network)) > 0);
+      const known = progress.get(network.id);
+      const all = !known || performance.now() - known.allSeenAt > LOOK_AT_ALL_INTERVAL_MS;
+      const since = all || known.settledTo < LOOK_BACK_BLOCKS ? 0n : known.settledTo - LOOK_BACK_BLOCKS;
+      let pass: Pass;
+      do pass = await settleNetwork(sql, chain, network, { since });
+      while (!stopped && pass.dealtWith > 0);
+      if (pass.settledTo !== null) {
+        const allSeenAt = all ? performance.now() : known.allSeenAt;
+        progress.set(network.id, { settledTo: pass.settledTo, allSeenAt });
+      }
       if (failing.delete(network.id)) log.info({ network: network.name }, 'settling works again');
     } catch (err) {
       // Said once, not at every pass.

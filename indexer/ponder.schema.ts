@@ -55,6 +55,7 @@ export const deal = onchainTable(
     byPayer: index().on(table.payer),
     byPayee: index().on(table.payee),
     byOperator: index().on(table.operator),
+    byLastBlock: index().on(table.chainId, table.diamond, table.lastBlock),
   }),
 );
 
@@ -73,6 +74,7 @@ export const closedDeal = onchainTable(
   (table) => ({
     pk: primaryKey({ columns: [table.chainId, table.diamond, table.id] }),
     byId: index().on(table.id),
+    byBlock: index().on(table.chainId, table.diamond, table.block),
   }),
 );
 

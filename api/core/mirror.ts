@@ -38,6 +38,9 @@ export type StrayFacts = {
 // One pass takes this many legs at most; the next pass follows at once when it was full.
 const BATCH_SIZE = 200;
 
+/** Which legs to look at: one, or all that something touched from this block on, their deadline included; 0: every leg. */
+export type LegsOf = { nodeId: string; legId: string } | { since: bigint };
+
 /**
  * The legs of a network whose row differs from the mirror at the safe block; or one leg's facts, changed or not. Empty while
  * the indexer rebuilds: it then drops rows that it will mirror again, so a missing row proves nothing, and neither does a
@@ -47,8 +50,9 @@ export async function readFacts(
   sql: Sql | Transaction,
   network: NetworkRow,
   safe: SafeBlock,
-  only?: { nodeId: string; legId: string },
+  legs: LegsOf,
 ): Promise<DealFacts[]> {
+  const only = 'legId' in legs ? legs : undefined;
   return await sql<DealFacts[]>`
     with mirror as (
       ${mirrorPosition(sql, network)}
@@ -91,6 +95,7 @@ export async function readFacts(
         and mirror.block >= greatest(d.fact_block, ${safe.number})
         and (d.fact_block is null or d.chain_status = 'confirming' or ${safe.number} >= d.fact_block)
         ${only ? sql`and d.node_id = ${only.nodeId} and d.id = ${only.legId}` : sql``}
+        ${'since' in legs && legs.since > 0n ? sql`and (d.node_id, d.id) in (${touched(sql, network, safe, legs.since)})` : sql``}
     )
     select node_id, payment_id, leg_id, chain_status, deal_id, payer, released_units, refunded_units, deposit_transaction,
       event_name, block_number, transaction_hash, log_index::int as log_index
@@ -103,6 +108,22 @@ export async function readFacts(
               known_transaction, known_log_index)`
     }
     limit ${BATCH_SIZE}`;
+}
+
+/** The legs that something touched from the block `since` on: an event, a reorganisation of one, or their deposit deadline. */
+function touched(sql: Sql | Transaction, network: NetworkRow, safe: SafeBlock, since: bigint) {
+  return sql`
+    select d.node_id, d.id from chain.deal m join deal d on d.network_id = ${network.id} and d.offer_id = m.offer_id
+    where m.chain_id = ${network.eip155Id} and m.diamond = ${network.diamondAddress} and m.last_block >= ${since}
+    union
+    select d.node_id, d.id from chain.closed_deal c join deal d on d.network_id = ${network.id} and d.offer_id = c.id
+    where c.chain_id = ${network.eip155Id} and c.diamond = ${network.diamondAddress} and c.block >= ${since}
+    union
+    select node_id, id from deal where network_id = ${network.id} and fact_block >= ${since}
+    union
+    select node_id, id from deal
+    where network_id = ${network.id} and chain_status = 'none' and offer_id is not null
+      and deposit_deadline < ${safe.timestamp}`;
 }
 
 /** The block up to which the mirror is complete; null while the indexer rebuilds or has not published its views yet. */
@@ -199,7 +220,12 @@ export async function disputeOpener(
 }
 
 /** Confirmed deals that fund no payment and are not recorded yet: a second deal for an offer of ours, or other terms under our number or operator. */
-export async function readStrays(sql: Sql, network: NetworkRow, safe: SafeBlock): Promise<StrayFacts[]> {
+export async function readStrays(
+  sql: Sql,
+  network: NetworkRow,
+  safe: SafeBlock,
+  { since }: { since: bigint },
+): Promise<StrayFacts[]> {
   return await sql<StrayFacts[]>`
     select m.id as deal_id,
       case when d.payment_id is null then 'unmatched' else 'duplicate' end as kind,
@@ -208,6 +234,7 @@ export async function readStrays(sql: Sql, network: NetworkRow, safe: SafeBlock)
     left join deal d on d.network_id = ${network.id} and d.offer_id = m.offer_id
     left join deal n on n.network_id = ${network.id} and n.number = m.number
     where m.chain_id = ${network.eip155Id} and m.diamond = ${network.diamondAddress} and m.deposit_block <= ${safe.number}
+      and m.last_block >= ${since}
       and (d.payment_id is null or (d.deal_id is not null and d.deal_id <> m.id))
       and (d.payment_id is not null or n.payment_id is not null or m.operator = ${network.operatorAddress})
       and not exists (select 1 from stray_deal s where s.network_id = ${network.id} and s.deal_id = m.id)

@@ -28,14 +28,25 @@ import { refundStray } from './strays.ts';
 // Status.None in IEscrow.sol: the slot was never opened.
 const STATUS_NONE = 0;
 
-/** One pass over a network; returns how many legs and stray deals it dealt with. @throws upstream_unavailable */
-export async function settleNetwork(sql: Sql, chain: Chain, network: NetworkRow): Promise<number> {
+/** How a pass ended: how many legs and stray deals it dealt with, and the block up to which it looked; null without a mirror. */
+export type Pass = { dealtWith: number; settledTo: bigint | null };
+
+/**
+ * One pass over what something touched from the block `since` on; 0: over everything.
+ * @throws upstream_unavailable
+ */
+export async function settleNetwork(
+  sql: Sql,
+  chain: Chain,
+  network: NetworkRow,
+  { since }: { since: bigint },
+): Promise<Pass> {
   const mirrored = await mirroredBlock(sql, network);
-  if (mirrored === null) return 0;
+  if (mirrored === null) return { dealtWith: 0, settledTo: null };
   const safe = await chain.safeBlock(network, mirrored);
   await noteHead(sql, network, { head: safe.head, mirrored });
-  const changed = await readFacts(sql, network, safe);
-  const strays = await readStrays(sql, network, safe);
+  const changed = await readFacts(sql, network, safe, { since });
+  const strays = await readStrays(sql, network, safe, { since });
   let dealtWith = 0;
   let doubted: CoreError | undefined;
   for (const leg of changed) {
@@ -51,7 +62,7 @@ export async function settleNetwork(sql: Sql, chain: Chain, network: NetworkRow)
   // Only when every event up to here was applied may a deadline say that nothing answered.
   if (changed.length === 0) await expireAwaiting(sql, network, safe);
   if (doubted && dealtWith + strays.length === 0) throw doubted;
-  return dealtWith + strays.length;
+  return { dealtWith: dealtWith + strays.length, settledTo: safe.number };
 }
 
 type Safe = SafeBlock & { head: bigint };
