@@ -1,10 +1,7 @@
 // Mounts the surfaces, their OpenAPI documents and the reference page. Reads no environment and opens no port.
-import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { serveStatic } from '@hono/node-server/serve-static';
-import { compress } from 'hono/compress';
 import { cors } from 'hono/cors';
 import { secureHeaders } from 'hono/secure-headers';
 import { completeDocument } from './document.ts';
@@ -24,10 +21,9 @@ import { eventWebhook } from './payments/events.ts';
 import { paymentsSurface, paymentsTags } from './payments/index.ts';
 import { documentScopes } from './scopes.ts';
 import { apiVersion, VERSION_HEADER, versions } from './versions.ts';
+import { mountWidgetFiles } from './widget-files.ts';
 
 const swaggerFolder = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
-const widgetFolder = fileURLToPath(new URL('../widget/dist', import.meta.url));
-const WIDGET_PATH = '/widget/v1';
 
 const referencePage = `<!doctype html>
 <html lang="en">
@@ -62,11 +58,6 @@ export function createApp(services: Services) {
     maxAge: 86_400,
   });
   app.use('/api/v1/widget/*', anyOrigin);
-  // An hour: a path is one version of the interface, not of the build.
-  app.use(`${WIDGET_PATH}/*`, anyOrigin, compress(), async (c, next) => {
-    await next();
-    if (c.res.ok) c.res.headers.set('Cache-Control', 'public, max-age=3600');
-  });
   app.use('/api/*', limitStrangers(services), apiVersion());
   app.onError(renderError(services.log));
   app.notFound(renderNotFound);
@@ -97,10 +88,7 @@ export function createApp(services: Services) {
     app.get(`/docs/${asset}`, serveStatic({ path: join(swaggerFolder, asset) }));
   }
 
-  const stripWidgetPath = (path: string) => path.slice(WIDGET_PATH.length);
-  if (existsSync(widgetFolder)) {
-    app.get(`${WIDGET_PATH}/*`, serveStatic({ root: widgetFolder, rewriteRequestPath: stripWidgetPath }));
-  }
+  mountWidgetFiles(app);
 
   app.get('/healthz', (c) => c.json({ status: 'ok' }));
   app.get('/readyz', async (c) => {

@@ -8,6 +8,7 @@ import type { Expected } from './deposit/deal.ts';
 import type { DepositFlow } from './deposit/flow.ts';
 import { listen } from './events.ts';
 import {
+  handOver,
   PaymentError,
   type PaymentSource,
   type RelayRequest,
@@ -137,6 +138,24 @@ export class Checkout {
   /** Hands a signature to the service. @throws PaymentError */
   async relay(signed: RelayRequest): Promise<void> {
     await relaySignature(this.#settings, signed);
+  }
+
+  /** Makes a link for another device, and its QR code. */
+  async handOver(returnUrl: string | null): Promise<void> {
+    this.patch({ handoff: null });
+    try {
+      const url = await handOver(this.#settings, returnUrl);
+      this.patch({ handoff: { url, ...(await this.#draw(url)) } });
+    } catch {
+      this.patch({ handoff: 'failed' });
+    }
+  }
+
+  /** A QR code, by a file beside the API's other files: few need it, and in the single script it would weigh 4 KiB. */
+  async #draw(url: string): Promise<{ path: string; size: number }> {
+    const file = `${this.#settings.api.replace(/\/+$/, '')}/widget/v1/qr.js`;
+    const { qrPath }: typeof import('./qr.ts') = await import(/* @vite-ignore */ file);
+    return qrPath(url);
   }
 
   /** Tells the buyer's other devices what the wallet has sent; null: that it is gone. */

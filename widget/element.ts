@@ -123,6 +123,7 @@ export class DealkeepCheckout extends LitElement {
       returnUrl: this.returnUrl,
       act: this.#act,
       choose: (id) => void this.#checkout?.flow?.connect(id),
+      handOver: () => void this.#checkout?.handOver(this.returnUrl),
       takeWay: (route) => this.#checkout?.flow?.takeWay(route),
     });
   }

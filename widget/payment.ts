@@ -124,6 +124,16 @@ export async function reportTransaction(source: PaymentSource, hash: Hex | null)
   await request(source, '/transaction', { transaction_hash: hash }).catch(() => undefined);
 }
 
+/** A URL of the hosted checkout that opens the payment once; without `returnUrl` where the shop has not allowed that. @throws PaymentError */
+export async function handOver(source: PaymentSource, returnUrl: string | null): Promise<string> {
+  let response = await request(source, '/handoffs', returnUrl ? { return_url: returnUrl } : {});
+  if (response.status === 400 && returnUrl) response = await request(source, '/handoffs', {});
+  const url: unknown = Object(await response.json().catch(() => null)).url;
+  if (!response.ok || typeof url !== 'string' || !/^https?:/.test(url))
+    throw new PaymentError('unreachable', 'No link.');
+  return url;
+}
+
 /** Opens the payment's events. @see GET /api/v1/widget/payments/{id}/events */
 export async function openEvents(source: PaymentSource, signal: AbortSignal): Promise<Response> {
   return await request(source, '/events', undefined, signal);

@@ -60,6 +60,8 @@ export type Snapshot = {
   /** What differs from what was expected, while `refused`. */
   mismatch: string | null;
   transactionHash: Hex | null;
+  /** A link to the hosted checkout for another device, and its QR code; `failed` when there was none to be had. */
+  handoff: { url: string; path: string; size: number } | 'failed' | null;
   /** The last reading of the API failed. */
   stale: boolean;
 };
@@ -82,5 +84,6 @@ export const empty: Snapshot = {
   problem: null,
   mismatch: null,
   transactionHash: null,
+  handoff: null,
   stale: false,
 };

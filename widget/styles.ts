@@ -365,6 +365,24 @@ export const styles = css`
     margin-block-start: 0.625rem;
   }
 
+  .phone {
+    display: grid;
+    gap: 0.75rem;
+    justify-items: center;
+  }
+
+  .phone a {
+    color: inherit;
+  }
+
+  .qr {
+    inline-size: min(14rem, 100%);
+    border-radius: 0.5rem;
+    background: #fff;
+    fill: #000;
+    shape-rendering: crispEdges;
+  }
+
   .hidden {
     position: absolute;
     inline-size: 1px;

@@ -14,6 +14,7 @@ type ViewOptions = {
   act: (action: Action) => void;
   choose: (walletId: string) => void;
   takeWay: (route: RouteName) => void;
+  handOver: () => void;
 };
 
 /** The stage that a state belongs to, as index of `labels.stages`; one past the last: all done. */
@@ -55,7 +56,7 @@ const withWallet: ReadonlySet<StateName> = new Set([
 ]);
 
 /** The whole checkout. */
-export function view({ snapshot, rpcUrl, returnUrl, act, choose, takeWay }: ViewOptions): TemplateResult {
+export function view({ snapshot, rpcUrl, returnUrl, act, choose, takeWay, handOver }: ViewOptions): TemplateResult {
   if (!snapshot)
     return html`<section part="card" class="card" aria-label=${labels.checkout} aria-busy="true"></section>`;
   const shown = screen(snapshot, { rpcUrl });
@@ -72,6 +73,7 @@ export function view({ snapshot, rpcUrl, returnUrl, act, choose, takeWay }: View
           </div>
         </div>
         ${snapshot.name === 'ready' && snapshot.wallets.length > 0 ? walletList(snapshot, choose) : nothing}
+        ${snapshot.name === 'ready' ? otherDevice(snapshot, handOver) : nothing}
         ${snapshot.name === 'review' ? terms(snapshot) : nothing}
         ${snapshot.name === 'review' && snapshot.ways.length > 1 ? otherWays(snapshot, rpcUrl, takeWay) : nothing}
         ${shown.actions.length > 0 ? buttons(shown, act) : nothing}
@@ -175,6 +177,18 @@ function terms(snapshot: Snapshot): TemplateResult {
       </dl>
     </details>
   `;
+}
+
+function otherDevice({ handoff }: Snapshot, handOver: () => void): TemplateResult {
+  const opened = (event: Event) => void ((event.target as HTMLDetailsElement).open && handOver());
+  const code = () =>
+    handoff === null || handoff === 'failed'
+      ? html`<p role="status">${handoff === null ? '' : labels.phoneFailed}</p>`
+      : html`
+          <svg class="qr" role="img" aria-label=${labels.qr} viewBox="0 0 ${handoff.size} ${handoff.size}"><path d=${handoff.path} /></svg>
+          <p>${labels.phoneHow} <a href=${handoff.url} target="_blank" rel="noopener noreferrer">${labels.phoneLink}</a></p>
+        `;
+  return html`<details @toggle=${opened}><summary>${labels.phone}</summary><div class="phone">${code()}</div></details>`;
 }
 
 function otherWays({ ways, route, ...snapshot }: Snapshot, rpcUrl: string | null, takeWay: ViewOptions['takeWay']) {

@@ -5,7 +5,14 @@ import { defineConfig } from 'vite';
 const FORMATS = {
   esm: {
     format: 'es',
-    entries: { dealkeep: 'index.ts', mount: 'mount.ts', react: 'react.ts', vue: 'vue.ts' },
+    entries: {
+      dealkeep: 'index.ts',
+      hosted: 'hosted.ts',
+      qr: 'qr.ts',
+      mount: 'mount.ts',
+      react: 'react.ts',
+      vue: 'vue.ts',
+    },
     inline: false,
   },
   script: { format: 'iife', entries: { 'dealkeep.script': 'index.ts' }, inline: true },

@@ -17,6 +17,8 @@ export type NodeRecord = {
   local: boolean;
   /** Its quota of unfunded cancellations, which cost the operator gas; null: as the nearest node above states it. */
   unfundedCancelsPerDay: number | null;
+  /** Origins that the hosted checkout may lead back to, for payments of it and all below. */
+  returnOrigins: string[];
   createdAt: Date;
   archivedAt: Date | null;
 };
@@ -32,12 +34,13 @@ export type NodePatch = {
   policy?: Partial<DealPolicy> | undefined;
   local?: boolean | undefined;
   unfundedCancelsPerDay?: number | null | undefined;
+  returnOrigins?: string[] | undefined;
 };
 
 type Row = Omit<NodeRecord, 'effectivePolicy'> & { path: string[]; policies: Partial<DealPolicy>[] };
 
 const columnsOf = (sql: Sql | Transaction) => sql`
-  n.id, n.parent_id, n.path, n.name, n.policy, n.local, n.unfunded_cancels_per_day, n.created_at, n.archived_at,
+  n.id, n.parent_id, n.path, n.name, n.policy, n.local, n.unfunded_cancels_per_day, n.return_origins, n.created_at, n.archived_at,
   (select jsonb_agg(above.policy order by array_position(n.path, above.id)) from node above
    where above.id = any(n.path)) as policies`;
 
@@ -102,14 +105,14 @@ export async function addNode(
 }
 
 /**
- * Renames a node, replaces what it states of its policy, marks it local, or sets its quota.
+ * Renames a node, replaces what it states of its policy or its return origins, marks it local, or sets its quota.
  * @throws not_found · invalid_request · conflict · forbidden: the last two are for operators.
  */
 export async function updateNode(
   sql: Sql | Transaction,
   integration: Integration,
   id: string,
-  { name, policy, local, unfundedCancelsPerDay }: NodePatch,
+  { name, policy, local, unfundedCancelsPerDay, returnOrigins }: NodePatch,
 ): Promise<NodeRecord> {
   await authorizeNode(sql, integration, id);
   if (local !== undefined || unfundedCancelsPerDay !== undefined) await requireOperator(sql, integration);
@@ -129,6 +132,7 @@ export async function updateNode(
         local: local ?? known.local,
         unfundedCancelsPerDay:
           unfundedCancelsPerDay === undefined ? known.unfundedCancelsPerDay : unfundedCancelsPerDay,
+        returnOrigins: returnOrigins ?? known.returnOrigins,
       };
       await tx`update node set ${tx(changed)} where id = ${id}`;
       return toRecord(await loadNode(tx, id));

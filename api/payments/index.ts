@@ -6,6 +6,7 @@ import { currencyRoutes } from './currencies.ts';
 import { deliveryRoutes } from './deliveries.ts';
 import { endpointRoutes } from './endpoints.ts';
 import { eventRoutes } from './events.ts';
+import { handoffRoutes } from './handoffs.ts';
 import { integrationRoutes } from './integrations.ts';
 import { keyRoutes } from './keys.ts';
 import { loginRoutes } from './login.ts';
@@ -48,6 +49,7 @@ export function paymentsSurface(services: Services) {
   router.route('/', operationRoutes(services));
   router.route('/', widgetRoutes(services));
   router.route('/', widgetEventRoutes(services));
+  router.route('/', handoffRoutes(services));
   router.route('/', unmatchedRoutes(services));
   router.route('/', reserveRoutes(services));
   router.route('/', accountRoutes(services));

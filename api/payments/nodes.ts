@@ -53,10 +53,19 @@ const nodeResponse = z
         description: `Unfunded payments that it may cancel within 24 hours, since each costs the operator gas; null: as the nearest node above says, else ${DEFAULT_UNFUNDED_CANCELS_PER_DAY}. For operators to set`,
         example: 100,
       }),
+    return_origins: z.array(z.string().openapi({ example: 'https://shop.example.com' })).openapi({
+      description: 'Origins that the hosted checkout may lead back to, for payments of it and all below',
+    }),
     created_at: z.string(),
     archived_at: z.string().nullable(),
   })
   .openapi('Node');
+
+const origin = z
+  .url({ protocol: /^https?$/, error: 'must be an http or https origin' })
+  .max(255)
+  .refine((text) => URL.canParse(text) && new URL(text).origin === text, 'must be an origin without a path')
+  .openapi({ example: 'https://shop.example.com' });
 
 const patchNode = z
   .strictObject({
@@ -64,6 +73,7 @@ const patchNode = z
     policy: policy.optional(),
     local: z.boolean().optional(),
     unfunded_cancels_per_day: wholeNumber(0, 1_000_000).nullable().optional(),
+    return_origins: z.array(origin).max(50).optional(),
   })
   .openapi('PatchNode');
 
@@ -145,8 +155,13 @@ export function nodeRoutes(services: Services) {
       responses: { 200: json(nodeResponse, 'The node'), ...problems(...refusals, 'conflict', 'payload_too_large') },
     }),
     async (c) => {
-      const { policy: stated, unfunded_cancels_per_day: unfundedCancelsPerDay, ...rest } = c.req.valid('json');
-      const patch = { ...rest, unfundedCancelsPerDay, policy: stated && toPolicy(stated) };
+      const {
+        policy: stated,
+        unfunded_cancels_per_day: unfundedCancelsPerDay,
+        return_origins: returnOrigins,
+        ...rest
+      } = c.req.valid('json');
+      const patch = { ...rest, unfundedCancelsPerDay, returnOrigins, policy: stated && toPolicy(stated) };
       return c.json(render(await updateNode(sql, c.get('integration'), c.req.valid('param').id, patch)), 200);
     },
   );
@@ -184,6 +199,7 @@ function render(node: NodeRecord): z.input<typeof nodeResponse> {
     effective_policy: renderPolicy(node.effectivePolicy),
     local: node.local,
     unfunded_cancels_per_day: node.unfundedCancelsPerDay,
+    return_origins: node.returnOrigins,
     created_at: node.createdAt.toISOString(),
     archived_at: node.archivedAt?.toISOString() ?? null,
   };

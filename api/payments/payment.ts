@@ -274,6 +274,14 @@ export function accessTokenOf(
   { payment, deals }: PaymentRecord,
 ): string | null {
   if (!hasScope(scopes, 'access_tokens:read')) return null;
+  return widgetAccessToken(tokens, { payment, deals });
+}
+
+/** The access token of a payment's widget. */
+export function widgetAccessToken(
+  tokens: Tokens,
+  { payment, deals }: Pick<PaymentRecord, 'payment' | 'deals'>,
+): string {
   const [deal] = deals;
   if (!deal) throw new Error(`Payment ${payment.id} has no leg.`);
   return tokens.accessToken({
