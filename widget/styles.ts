@@ -375,8 +375,11 @@ export const styles = css`
     color: inherit;
   }
 
-  .qr {
+  .phone .qr {
     inline-size: min(14rem, 100%);
+    block-size: auto;
+    aspect-ratio: 1;
+    stroke: none;
     border-radius: 0.5rem;
     background: #fff;
     fill: #000;
