@@ -4,7 +4,7 @@ import { CoreError } from '../core/errors.ts';
 import { accountNode, listAccounts, listStatement } from '../core/ledger.ts';
 import { mayActOn } from '../core/platform.ts';
 import { createRouter, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
-import { paged } from './resource.ts';
+import { moment, paged } from './resource.ts';
 
 const signedUnits = z
   .string()
@@ -53,7 +53,7 @@ export function accountRoutes(services: Services) {
           node_id: z.uuid(),
           type: account.shape.type.optional(),
           owner: z.string().max(64).optional(),
-          as_of: z.iso.datetime({ offset: true }).optional().openapi({ description: 'Balances at this moment' }),
+          as_of: moment.optional().openapi({ description: 'Balances at this moment' }),
           ...pageQuery,
         }),
       },

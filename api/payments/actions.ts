@@ -25,7 +25,7 @@ import {
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';
 import { operationResponse, renderOperation } from './operations.ts';
 import { previewResponse, renderPreview } from './previews.ts';
-import { flag, idParams, json } from './resource.ts';
+import { flag, idParams, json, moment } from './resource.ts';
 
 const accepted = z
   .object({
@@ -84,9 +84,10 @@ const settleBody = z
   .strictObject({
     leg: oneLeg,
     to_payee: toPayee,
-    deadline: z.iso
-      .datetime({ offset: true, message: 'must be an RFC 3339 date-time' })
-      .openapi({ description: 'The last second in which the signatures hold', example: '2027-01-31T12:00:00Z' }),
+    deadline: moment.openapi({
+      description: 'The last second in which the signatures hold',
+      example: '2027-01-31T12:00:00Z',
+    }),
     payer_signature: signature.optional(),
     payee_signature: signature.optional(),
   })

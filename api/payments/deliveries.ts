@@ -11,7 +11,7 @@ import {
 } from '../core/deliveries.ts';
 import { createRouter, jsonBody, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';
-import { body, idParams, json, paged } from './resource.ts';
+import { body, idParams, json, moment, paged } from './resource.ts';
 
 const status = z.enum(['waiting', 'delivered', 'failed', 'cancelled']).openapi({
   description:
@@ -51,9 +51,8 @@ const attemptResponse = z
 
 const deliveryWithLog = deliveryResponse.extend({ log: z.array(attemptResponse) }).openapi('WebhookDeliveryLog');
 
-const time = z.iso.datetime({ offset: true, message: 'must be an RFC 3339 date-time' });
 const replayBody = z
-  .strictObject({ from: time, until: time.optional().openapi({ description: 'Left out: now' }) })
+  .strictObject({ from: moment, until: moment.optional().openapi({ description: 'Left out: now' }) })
   .openapi('ReplayEvents');
 
 /** Mounts the routes of deliveries, and those of endpoints that make some. */

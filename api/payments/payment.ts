@@ -14,7 +14,7 @@ import { legStatus } from '../core/status.ts';
 import type { Vault } from '../core/vault.ts';
 import { decimalText, jsonNumber, wholeNumber } from '../http.ts';
 import { proofResponse } from './proof.ts';
-import { address, label } from './resource.ts';
+import { address, label, moment } from './resource.ts';
 
 // PostgreSQL keeps no NUL in text.
 const freeText = (max: number) =>
@@ -94,9 +94,7 @@ export const createRequest = z
       description: "An https URL that gets this payment's events, beside the node's webhook endpoints",
       example: 'https://shop.example.org/notify/order-1001',
     }),
-    expires_at: z.iso
-      .datetime({ offset: true, message: 'must be an RFC 3339 date-time' })
-      .openapi({ description: 'The deposit deadline', example: '2027-01-01T00:00:00Z' }),
+    expires_at: moment.openapi({ description: 'The deposit deadline', example: '2027-01-01T00:00:00Z' }),
     retry: z.boolean().optional(),
     retry_count: wholeNumber(0, MAX_RETRIES).optional(),
     client_ip: z.ipv4().optional().openapi({ format: 'ipv4' }),

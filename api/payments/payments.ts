@@ -31,7 +31,7 @@ import {
   toPaymentRequest,
 } from './payment.ts';
 import { proofResponse } from './proof.ts';
-import { idParams, json, label, paged } from './resource.ts';
+import { idParams, json, label, moment, paged } from './resource.ts';
 
 const security = [{ integration: [] }];
 
@@ -47,10 +47,7 @@ const logEntry = z
   })
   .openapi('PaymentLog');
 
-const moment = z.iso
-  .datetime({ offset: true, message: 'must be an RFC 3339 date-time' })
-  .transform((text) => new Date(text))
-  .openapi({ type: 'string', format: 'date-time' });
+const created = moment.transform((text) => new Date(text)).openapi({ type: 'string', format: 'date-time' });
 
 const listQuery = z
   .strictObject({
@@ -61,8 +58,8 @@ const listQuery = z
     status: paymentStatusSchema.optional(),
     payment_method: paymentMethod.optional(),
     payment_group: paymentGroup.optional(),
-    created_from: moment.optional().openapi({ description: 'Created then or later' }),
-    created_to: moment.optional().openapi({ description: 'Created before then' }),
+    created_from: created.optional().openapi({ description: 'Created then or later' }),
+    created_to: created.optional().openapi({ description: 'Created before then' }),
     ...pageQuery,
     after: z.uuid().optional().openapi({
       description: 'The last id of the page before: goes on from there, equally fast at any depth; without `page`',

@@ -18,6 +18,11 @@ export const label = z
   .refine((text) => !text.includes('\0'), 'must not contain a NUL character')
   .refine((text) => text.isWellFormed(), 'must not contain half a surrogate pair');
 
+/** A moment in a request, as it was written. PostgreSQL has no year 0, and nothing of ours is older than 1970. */
+export const moment = z.iso
+  .datetime({ offset: true, message: 'must be an RFC 3339 date-time' })
+  .refine((text) => !(Date.parse(text) < 0), 'must not be before 1970');
+
 /** The id in a resource's path. */
 export const idParams = z.object({ id: z.uuid() });
 

@@ -406,4 +406,18 @@ describe('hostile requests', () => {
     console.log(JSON.stringify(most));
     expect(most[400]).toBeGreaterThan(RUNS / 4);
   });
+
+  test('400: moments that PostgreSQL cannot hold, found by the above', async () => {
+    await openNextMarketplace();
+    const endpoint = await market.post('/webhook-endpoints', { node_id: market.nodeId, url: 'http://127.0.0.1:9/' });
+    const answers = [
+      await market.post(`/webhook-endpoints/${endpoint.json.id}/replay`, { from: '0000-01-01T00:00:00Z' }),
+      await market.get(`/accounts?node_id=${market.nodeId}&as_of=0000-01-01T00:00:00Z`),
+      await market.get(`/payments?node_id=${market.nodeId}&created_from=0001-01-01T00:00:00%2B23:59`),
+    ];
+    const message = 'must not be before 1970';
+    expect(answers.map(({ status, json }) => [status, json.errors])).toEqual(
+      ['/from', '/as_of', '/created_from'].map((pointer) => [400, [{ pointer, message }]]),
+    );
+  });
 });
