@@ -147,12 +147,12 @@ function walletList({ wallets }: Snapshot, choose: (id: string) => void): Templa
   `;
 }
 
-function buttons({ actions }: Screen, act: (action: Action) => void): TemplateResult {
+function buttons({ actions, tone }: Screen, act: (action: Action) => void): TemplateResult {
   return html`
     <div class="actions">
       ${actions.map(
         ({ action, label }, index) => html`
-          <button part="button" class=${index === 0 && action !== 'another' ? 'primary' : 'secondary'} data-action=${action} @click=${() => act(action)}>
+          <button part="button" class=${index === 0 && action !== 'another' && tone !== 'busy' ? 'primary' : 'secondary'} data-action=${action} @click=${() => act(action)}>
             ${label}
           </button>
         `,

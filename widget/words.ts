@@ -130,7 +130,9 @@ export function screen(snapshot: Snapshot, { rpcUrl = null }: { rpcUrl?: string 
         actions: [{ action: 'pay', label: `Pay ${price}` }],
       };
     case 'signing':
-      return busy(`${counted(snapshot)}Confirm in ${wallet}`, signing(snapshot, price));
+      return busy(`${counted(snapshot)}Confirm in ${wallet}`, signing(snapshot, price), [
+        { action: 'check', label: 'Nothing happens? Start over' },
+      ]);
     case 'mining':
       return busy(
         `${counted(snapshot)}Waiting for ${chain.name}`,

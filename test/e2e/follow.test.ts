@@ -1,6 +1,9 @@
 // After something was sent: sped up, cancelled, dropped, another tab, another device, a service that fails or falls silent.
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { openStage, type Stage } from './checkout.ts';
+import { usdcAbi } from '../../contracts/abi.ts';
+import type { StateName } from '../../widget/states.ts';
+import { strangerAddress } from '../support/wallet.ts';
+import { openStage, type Stage, shortly } from './checkout.ts';
 import { ScriptedWallet } from './scripted-wallet.ts';
 
 const stack = inject('stack');
@@ -63,6 +66,108 @@ describe('a deposit in the wallet', () => {
   });
 });
 
+describe('a wallet', () => {
+  test('that never answers: the buyer starts over, and what it sends late after all is followed, not sent again', async () => {
+    const wallet = await ScriptedWallet.open(stack);
+    const checkout = await stage.open(await payable(), [wallet]);
+    await checkout.connect(wallet);
+    const answer = wallet.hold('deposit');
+    await checkout.press(/^Pay/);
+    await wallet.asked('deposit');
+    await checkout.press('Nothing happens? Start over');
+    await checkout.until('review');
+    answer();
+    await checkout.until('funded');
+    expect(wallet.deeds).toEqual(['connect', 'approve', 'deposit']);
+    await checkout.close();
+  });
+
+  test('whose deposit reverts: said so, nothing lost but the fee, and it can be tried again', async () => {
+    const wallet = await ScriptedWallet.open(stack);
+    const checkout = await stage.open(await payable(), [wallet]);
+    await checkout.connect(wallet);
+    wallet.insists = true;
+    const answer = wallet.hold('deposit');
+    await checkout.press(/^Pay/);
+    await wallet.asked('deposit');
+    const { client, mined } = wallet.wallet;
+    const transfer = { address: stack.tokens.USDC, abi: usdcAbi, functionName: 'transfer' } as const;
+    await mined(await client.writeContract({ ...transfer, args: [strangerAddress(), 999_000_000n] }));
+    answer();
+    await checkout.says('The network refused it');
+    await checkout.press('Check again');
+    await checkout.until('short_of_token');
+    await checkout.close();
+  });
+
+  test('that answers when the time to pay is over: nothing is deposited', async () => {
+    const wallet = await ScriptedWallet.open(stack);
+    const { expiresAt, pass } = await shortly(stack);
+    const { payment } = await stage.market.payable({ expires_at: expiresAt });
+    const checkout = await stage.open(payment, [wallet]);
+    await checkout.connect(wallet);
+    const answer = wallet.hold('approve');
+    await checkout.press(/^Pay/);
+    await wallet.asked('approve');
+    await pass();
+    answer();
+    await checkout.until('expired');
+    expect(wallet.deeds).not.toContain('deposit');
+    await checkout.close();
+  });
+});
+
+describe('a reload', () => {
+  test('at every state on the way: it goes on where it can, and asks for nothing twice that was given', async () => {
+    const wallet = await ScriptedWallet.open(stack);
+    const checkout = await stage.open(await payable(), [wallet]);
+    const reloaded = async (...states: StateName[]) => {
+      await checkout.page.reload();
+      return await checkout.until(...states);
+    };
+    await checkout.until('ready');
+    await reloaded('ready');
+    const connect = wallet.hold('connect');
+    await checkout.press(wallet.name);
+    await checkout.until('connecting');
+    await reloaded('ready');
+    connect();
+    wallet.agree('connect');
+    await checkout.connect(wallet);
+    await reloaded('review');
+    await checkout.takeWay('approve');
+    const approve = wallet.hold('approve');
+    await checkout.press(/^Pay/);
+    await checkout.until('signing');
+    await reloaded('review');
+    wallet.decline('approve');
+    approve();
+    await checkout.takeWay('approve');
+    await checkout.press(/^Pay/);
+    await checkout.until('stopped');
+    await reloaded('review');
+    wallet.agree('approve');
+    wallet.hidesReceipts = true;
+    await checkout.takeWay('approve');
+    await checkout.press(/^Pay/);
+    await checkout.until('mining');
+    // The approval that was sent is waited for, so that it is not signed again.
+    await reloaded('checking');
+    wallet.hidesReceipts = false;
+    await checkout.until('review');
+    wallet.keeps = 'speed_up';
+    await checkout.takeWay('allowance');
+    await checkout.press(/^Pay/);
+    await checkout.until('submitted');
+    await reloaded('submitted');
+    await wallet.replace();
+    await checkout.until('funded');
+    await reloaded('funded');
+    expect(wallet.deeds.filter((deed) => deed === 'deposit')).toHaveLength(1);
+    await checkout.close();
+  });
+});
+
 describe('more than one page', () => {
   test('two tabs: while one asks the wallet the other does not, and both see the deposit', async () => {
     const wallet = await ScriptedWallet.open(stack);
@@ -114,6 +219,16 @@ describe('the payment service', () => {
     await checkout.page.reload();
     await checkout.until('unreachable');
     await checkout.reconnect();
+    await checkout.until('ready');
+    await checkout.close();
+  });
+
+  test('never answers: said so after a while, and gone on when it does', async () => {
+    const checkout = await stage.open(await payable());
+    await checkout.cutOff(() => undefined);
+    await checkout.page.reload();
+    await checkout.until('unreachable');
+    await checkout.page.unrouteAll();
     await checkout.until('ready');
     await checkout.close();
   });

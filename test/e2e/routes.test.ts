@@ -117,6 +117,27 @@ describe('a way to pay', () => {
   });
 });
 
+describe('a smart account', () => {
+  test('signs without a key (ERC-1271): gasless by the form that takes its signature, and no permit is offered', async () => {
+    const wallet = await ScriptedWallet.open(stack);
+    wallet.way = null;
+    wallet.signsLong = true;
+    // Answers every isValidSignature with its magic value: mstore(0, 0x1626ba7e << 224), return(0, 32).
+    await chainOf(stack).setCode({ address: wallet.address, bytecode: '0x631626ba7e60e01b60005260206000f3' });
+    const payment = await payable();
+    const checkout = await stage.open(payment, [wallet]);
+    await checkout.connect(wallet);
+    const offered = await checkout.page
+      .locator('dealkeep-checkout input[name=way]')
+      .evaluateAll((inputs) => inputs.map((input) => input.getAttribute('value')));
+    expect(offered).toEqual(['gasless', 'authorization', 'approve']);
+    await checkout.press(/^Pay/);
+    await checkout.until('funded');
+    expect(wallet.deeds).toEqual(['connect', 'authorize']);
+    await checkout.close();
+  });
+});
+
 describe('where a way fails', () => {
   test('a wallet that signs no typed data: said so, and the next way goes through', async () => {
     const wallet = await ScriptedWallet.open(stack);

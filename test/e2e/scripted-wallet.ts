@@ -71,6 +71,10 @@ export class ScriptedWallet {
   batches = false;
   /** Whether it signs typed data. */
   signs = true;
+  /** Signs typed data as a smart account does, with more than 65 bytes. */
+  signsLong = false;
+  /** Sends a deposit even when it must revert. */
+  insists = false;
   /** What its owner does with a deposit before any node has it: the next one takes its nonce. */
   keeps: 'speed_up' | 'cancel' | 'drop' | null = null;
   /** What its owner approves instead of the amount asked for. */
@@ -243,6 +247,7 @@ export class ScriptedWallet {
     if (selector !== APPROVE && !isDeposit) throw new WalletError(-32602, `Unexpected call ${selector}.`);
     const isReset = selector === APPROVE && BigInt(`0x${data.slice(74)}`) === 0n;
     await this.#ask(isDeposit ? 'deposit' : isReset ? 'reset' : 'approve');
+    if (isDeposit && this.insists) return await this.#insist({ to, data });
     if (isDeposit && this.keeps) return await this.#keep({ to, data });
     const own = selector === APPROVE && this.approveUnits !== null;
     const units = (this.approveUnits ?? 0n).toString(16).padStart(64, '0');
@@ -254,7 +259,8 @@ export class ScriptedWallet {
     const deed = SIGNATURES[primaryType];
     if (!deed) throw new WalletError(-32602, `Unexpected signature ${primaryType}.`);
     await this.#ask(deed);
-    return await this.wallet.account.signTypedData({ domain, types, primaryType, message } as never);
+    const signature = await this.wallet.account.signTypedData({ domain, types, primaryType, message } as never);
+    return this.signsLong ? `${signature}${'00'.repeat(31)}` : signature;
   }
 
   /** One transaction after the other; its owner sees one question. */
@@ -266,6 +272,16 @@ export class ScriptedWallet {
     for (const { to, data } of calls) hashes.push(await this.wallet.client.sendTransaction({ to, data }));
     this.#batches.set(id, hashes);
     return { id };
+  }
+
+  /** Sends without asking the node what it thinks of it. */
+  async #insist(call: { to: Address; data: Hex }): Promise<Hex> {
+    const { client, account } = this.wallet;
+    const prepared = await client.prepareTransactionRequest({ ...call, account, gas: 300_000n });
+    const serializedTransaction = await account.signTransaction(prepared as never);
+    // Hardhat mines what reverts and answers with an error.
+    await client.sendRawTransaction({ serializedTransaction }).catch(() => undefined);
+    return keccak256(serializedTransaction);
   }
 
   /** Signs a deposit that no node gets to see, and answers its hash; `replace` then does as its owner wants. */

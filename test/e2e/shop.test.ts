@@ -70,7 +70,7 @@ describe('the demo shop', () => {
     await visitor.press('Release to the seller');
     await visitor.until('released');
     const timeline = visitor.page.locator('#timeline');
-    await expect.poll(() => timeline.textContent()).toMatch(/released.*funded.*awaiting deposit/s);
+    await expect.poll(() => timeline.textContent(), { timeout: 20_000 }).toMatch(/released.*funded.*awaiting deposit/s);
     expect(await visitor.page.getByRole('button', { name: 'Cancel and refund' }).isDisabled()).toBe(true);
     await visitor.close();
   });

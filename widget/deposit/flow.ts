@@ -53,6 +53,8 @@ export class DepositFlow {
   #chosen: RouteName | null = null;
   /** Counts the buyer's decisions: what an older one still brings is dropped. */
   #turn = 0;
+  /** Lets go of what the last decision still waits for. */
+  #letGo: () => void = () => undefined;
 
   constructor(checkout: Checkout) {
     this.#checkout = checkout;
@@ -73,7 +75,7 @@ export class DepositFlow {
 
   /** Takes up the wallet of the last visit, and follows what it sent. */
   async restore(): Promise<void> {
-    const turn = ++this.#turn;
+    const turn = this.#begin();
     const connection = await this.#wallets.restore().catch(() => null);
     if (!connection || turn !== this.#turn) return;
     this.#use(connection);
@@ -86,7 +88,7 @@ export class DepositFlow {
   async connect(id: string): Promise<void> {
     const wallet = this.#wallets.choices().find((choice) => choice.id === id) ?? null;
     if (!this.#checkout.send('connect', { wallet })) return;
-    const turn = ++this.#turn;
+    const turn = this.#begin();
     try {
       const connection = await this.#wallets.connect(id);
       if (turn !== this.#turn) return;
@@ -99,7 +101,7 @@ export class DepositFlow {
 
   /** Back to the choice of wallets. */
   async chooseAnother(): Promise<void> {
-    this.#turn += 1;
+    this.#begin();
     this.#connection = null;
     this.#checkout.send('back', { wallet: null, account: null, step: null });
     await this.#wallets.disconnect();
@@ -108,7 +110,7 @@ export class DepositFlow {
   /** Asks the wallet to change to the payment's chain. */
   async switchChain(): Promise<void> {
     if (!this.#connection || !this.#checkout.send('switch')) return;
-    const turn = ++this.#turn;
+    const turn = this.#begin();
     try {
       await this.#wallets.switchChain(this.#connection);
       if (turn === this.#turn) await this.check();
@@ -121,7 +123,7 @@ export class DepositFlow {
   async check(): Promise<void> {
     const deal = this.#deal;
     if (!deal || !this.#connection || !this.#checkout.send('check', { problem: null, step: null })) return;
-    const turn = ++this.#turn;
+    const turn = this.#begin();
     this.#signed = null;
     try {
       const { provider, account } = this.#connection;
@@ -167,14 +169,19 @@ export class DepositFlow {
   /** Goes the way that is taken, the deposit last. In one tab of the buyer's at a time. */
   async pay(): Promise<void> {
     const { steps, signed } = this.#checkout.snapshot;
-    const turn = ++this.#turn;
+    const turn = this.#begin();
     let step: Step = steps[signed] ?? 'deposit';
     try {
-      await alone(this.#checkout.paymentId, async () => {
+      const left = new Promise<void>((resolve) => {
+        this.#letGo = resolve;
+      });
+      const steppedThrough = async () => {
         for (step of steps.slice(signed)) {
           if (!(await this.#take(step, turn))) return;
         }
-      });
+      };
+      // A wallet that never answers must not keep the buyer, or the other tabs, from asking again.
+      await alone(this.#checkout.paymentId, () => Promise.race([steppedThrough(), left]));
     } catch (error) {
       this.#stop(error, step, turn);
     }
@@ -182,7 +189,7 @@ export class DepositFlow {
 
   /** The deposit's transaction is lost, says the buyer: from the beginning. */
   restart(): void {
-    this.#turn += 1;
+    this.#begin();
     this.#forget();
     this.#checkout.send('restart', { transactionHash: null });
     if (this.#connection) void this.check();
@@ -190,8 +197,15 @@ export class DepositFlow {
 
   /** Stops listening to wallets. */
   close(): void {
-    this.#turn += 1;
+    this.#begin();
     this.#wallets.close();
+  }
+
+  /** A new decision of the buyer's. */
+  #begin(): number {
+    this.#letGo();
+    this.#turn += 1;
+    return this.#turn;
   }
 
   /** One step of the way; false when the checkout went elsewhere meanwhile. */

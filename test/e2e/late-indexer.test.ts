@@ -1,0 +1,38 @@
+// A buyer pays while the indexer is down: told what is known, and funded once it is back.
+import { expect, test } from 'vitest';
+import { startWorker } from '../../scripts/dev/services.ts';
+import { startStack } from '../support/stack.ts';
+import { openStage } from './checkout.ts';
+import { ScriptedWallet } from './scripted-wallet.ts';
+
+const DOWN_MS = 20_000;
+
+test('the indexer is down for a while: the deposit is on the network, also after a reload, then paid', async () => {
+  const running = await startStack();
+  const { stack } = running;
+  const logPath = `${stack.folder}/worker.log`;
+  const { databaseUrl, secret, operatorKey } = stack;
+  const worker = await startWorker({ databaseUrl, secret, operatorKeys: [operatorKey], logPath });
+  const stage = await openStage({ stack });
+  try {
+    const wallet = await ScriptedWallet.open(stack);
+    const { payment } = await stage.market.payable();
+    const checkout = await stage.open(payment, [wallet]);
+    await checkout.connect(wallet);
+    await running.indexer.stop();
+    await checkout.press(/^Pay/);
+    await checkout.until('mined');
+    await checkout.page.reload();
+    await checkout.until('mined');
+    await new Promise((resolve) => setTimeout(resolve, DOWN_MS));
+    await checkout.says('Payment is on the network');
+    await running.restartIndexer();
+    await checkout.until('funded');
+    expect(wallet.deeds).toEqual(['connect', 'approve', 'deposit']);
+    await checkout.close();
+  } finally {
+    await stage.close();
+    await worker.process.stop();
+    await running.stop();
+  }
+}, 180_000);
