@@ -5,7 +5,7 @@
 import type { Sql } from './db.ts';
 import { CoreError } from './errors.ts';
 
-// A third of the time in which a settle pass follows the next; one query finds 1,000 payments by key in about 5 ms.
+// Less than half of what lies between two settle passes; the query takes 6 ms for 1,000 payments, and nothing when nobody listens.
 const INTERVAL_MS = 100;
 const MAX_LISTENERS = 2_000;
 const MAX_PER_PAYMENT = 10;

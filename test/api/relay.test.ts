@@ -226,6 +226,17 @@ describe('a cancellation', () => {
   });
 });
 
+describe('a deposit that was first', () => {
+  test('is refunded by the cancellation that wanted to close its form', async () => {
+    const buyer = await openWallet(stack);
+    const { payment, terms } = await handedOut(buyer.address);
+    await buyer.deposit(terms);
+    expect((await market.post(`/payments/${payment.id}/cancel`)).status).toBe(202);
+    await market.untilStatus(payment.id, 'refunded');
+    expect(await buyer.balance()).toBe(1_000_000_000n);
+  });
+});
+
 describe('POST /api/v1/widget/payments/{id}/transaction', () => {
   test('keeps the hash for other devices, moves nothing, and forgets it when it was dropped', async () => {
     const { payment, path, post } = await handedOut(strangerAddress());

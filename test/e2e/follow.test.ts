@@ -117,6 +117,29 @@ describe('a wallet', () => {
   });
 });
 
+describe('a batch', () => {
+  test('that is under way survives a reload by its id, and brings its hash when there is one', async () => {
+    const wallet = await ScriptedWallet.open(stack);
+    Object.assign(wallet, { batches: true, hidesBatches: true, way: 'batch' });
+    const payment = await payable();
+    const checkout = await stage.open(payment, [wallet]);
+    const unheard = await stage.market.get(`/widget/payments/${payment.id}`, payment.access_token);
+    await checkout.alterAnswers((data) => Object.assign(data, unheard.json));
+    await checkout.connect(wallet);
+    await checkout.press(/^Pay/);
+    await checkout.until('submitted');
+    await checkout.page.reload();
+    await checkout.until('submitted');
+    wallet.hidesBatches = false;
+    await checkout.until('mined');
+    await checkout.says('Transaction0x');
+    await checkout.reconnect();
+    await checkout.until('funded');
+    expect(wallet.deeds).toEqual(['connect', 'batch']);
+    await checkout.close();
+  });
+});
+
 describe('a reload', () => {
   test('at every state on the way: it goes on where it can, and asks for nothing twice that was given', async () => {
     const wallet = await ScriptedWallet.open(stack);

@@ -69,6 +69,8 @@ export class ScriptedWallet {
   way: RouteName | null = 'approve';
   /** Whether it sends batches (EIP-5792). */
   batches = false;
+  /** Says of a batch that it is still under way. */
+  hidesBatches = false;
   /** Whether it signs typed data. */
   signs = true;
   /** Signs typed data as a smart account does, with more than 65 bytes. */
@@ -229,7 +231,7 @@ export class ScriptedWallet {
       case 'wallet_sendCalls':
         return await this.#sendBatch(Object(params[0]));
       case 'wallet_getCallsStatus': {
-        const hashes = this.#batches.get(String(params[0])) ?? [];
+        const hashes = this.hidesBatches ? [] : (this.#batches.get(String(params[0])) ?? []);
         const receipts = hashes.map((transactionHash) => ({ transactionHash, status: '0x1' }));
         return { version: '2.0.0', id: params[0], status: receipts.length > 0 ? 200 : 100, receipts };
       }
