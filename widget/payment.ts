@@ -54,6 +54,8 @@ export type WidgetPayment = {
   legs: { payment_address: Address; price_units: string; offer_hash: Hex | null }[];
   /** The deposit that a wallet on some device says it has sent. */
   reported_hash: Hex | null;
+  /** Whether the service sends signed deposits for this payment. */
+  relays: boolean;
   /** The last signature that the service took for relaying. */
   relay: { status: 'queued' | 'submitted' | 'done' | 'failed'; error: string | null } | null;
   /** What can be signed for the token. */
@@ -212,6 +214,7 @@ function isPayment(value: unknown): value is WidgetPayment {
     Array.isArray(field('legs')) &&
     typeof field('signatures') === 'object' &&
     field('signatures') !== null &&
+    typeof field('relays') === 'boolean' &&
     typeof field('relay') === 'object' &&
     isContract(field('contract'))
   );

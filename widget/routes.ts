@@ -16,9 +16,11 @@ export type Abilities = {
   permit2: boolean;
   /** The wallet sends several calls as one (EIP-5792). */
   batch: boolean;
+  /** The service sends what was signed, and pays the fee. */
+  relay: boolean;
   /** The allowance has to be set to zero first. */
   reset: boolean;
-  /** Several deals at once: the contract has no call for their permits, and the service relays none. */
+  /** Several deals at once: the contract has no call for their permits. */
   cart: boolean;
 };
 
@@ -33,8 +35,8 @@ type Route = {
 
 /** Every way to pay, the cheapest first. */
 export const routes = {
-  gasless: { steps: ['authorize'], relayed: true, gas: 0, needs: (can) => can.authorization && !can.cart },
-  gasless_permit2: { steps: ['permit2'], relayed: true, gas: 0, needs: (can) => can.permit2 && !can.cart },
+  gasless: { steps: ['authorize'], relayed: true, gas: 0, needs: (can) => can.relay && can.authorization },
+  gasless_permit2: { steps: ['permit2'], relayed: true, gas: 0, needs: (can) => can.relay && can.permit2 },
   allowance: { steps: ['deposit'], gas: 75_700, needs: (can) => can.allowance },
   permit: { steps: ['permit', 'deposit'], gas: 90_100, needs: (can) => can.permit && !can.cart },
   permit2: { steps: ['permit2', 'deposit'], gas: 96_500, needs: (can) => can.permit2 && !can.cart },

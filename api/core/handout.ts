@@ -7,6 +7,7 @@ import { type Sql, transact } from './db.ts';
 import { termsOf } from './deals.ts';
 import { CoreError } from './errors.ts';
 import { loadPayment, type PaymentKey, type PaymentRecord } from './payments.ts';
+import { relaysPerDay } from './quotas.ts';
 import type { DealRow, OperationRow } from './schema.ts';
 import { signaturesOf, type TokenSignatures } from './signatures.ts';
 import { legStatus } from './status.ts';
@@ -18,6 +19,8 @@ export type WidgetRecord = PaymentRecord & {
   signatures: TokenSignatures;
   /** The hash that a wallet said it has sent. */
   reportedHash: Hex | null;
+  /** Whether the operator sends signed deposits for the payment's node. */
+  relays: boolean;
   /** The last signature that was taken for relaying. */
   relay: Pick<OperationRow, 'status' | 'error'> | null;
 };
@@ -48,8 +51,9 @@ export async function openWidget(sql: Sql, key: PaymentKey, payer: Address | nul
     await handOut(sql, key, payer);
     record = await loadPayment(sql, key);
   }
-  const [signatures, [reported], [relay]] = await Promise.all([
+  const [signatures, perDay, [reported], [relay]] = await Promise.all([
     signaturesOf(sql, record.currency),
+    relaysPerDay(sql, key.nodeId),
     sql<{ transactionHash: Hex }[]>`
       select transaction_hash from reported_transaction
       where node_id = ${key.nodeId} and payment_id = ${key.paymentId}`,
@@ -60,7 +64,14 @@ export async function openWidget(sql: Sql, key: PaymentKey, payer: Address | nul
   const payable = record.deals
     .filter((deal) => isPayable(deal) && deal.handedOutAt)
     .map((deal) => ({ deal, terms: termsOf(deal, payer ?? zeroAddress) }));
-  return { ...record, payable, signatures, reportedHash: reported?.transactionHash ?? null, relay: relay ?? null };
+  return {
+    ...record,
+    payable,
+    signatures,
+    reportedHash: reported?.transactionHash ?? null,
+    relays: perDay > 0 && record.deals.length === 1,
+    relay: relay ?? null,
+  };
 }
 
 /** Records that call data leaves the house, before it does. */

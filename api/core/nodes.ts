@@ -17,6 +17,8 @@ export type NodeRecord = {
   local: boolean;
   /** Its quota of unfunded cancellations, which cost the operator gas; null: as the nearest node above states it. */
   unfundedCancelsPerDay: number | null;
+  /** How many signed deposits a day the operator sends for it; null: as the nearest node above states it. */
+  relaysPerDay: number | null;
   /** Origins that the hosted checkout may lead back to, for payments of it and all below. */
   returnOrigins: string[];
   createdAt: Date;
@@ -34,13 +36,14 @@ export type NodePatch = {
   policy?: Partial<DealPolicy> | undefined;
   local?: boolean | undefined;
   unfundedCancelsPerDay?: number | null | undefined;
+  relaysPerDay?: number | null | undefined;
   returnOrigins?: string[] | undefined;
 };
 
 type Row = Omit<NodeRecord, 'effectivePolicy'> & { path: string[]; policies: Partial<DealPolicy>[] };
 
 const columnsOf = (sql: Sql | Transaction) => sql`
-  n.id, n.parent_id, n.path, n.name, n.policy, n.local, n.unfunded_cancels_per_day, n.return_origins, n.created_at, n.archived_at,
+  n.id, n.parent_id, n.path, n.name, n.policy, n.local, n.unfunded_cancels_per_day, n.relays_per_day, n.return_origins, n.created_at, n.archived_at,
   (select jsonb_agg(above.policy order by array_position(n.path, above.id)) from node above
    where above.id = any(n.path)) as policies`;
 
@@ -112,10 +115,11 @@ export async function updateNode(
   sql: Sql | Transaction,
   integration: Integration,
   id: string,
-  { name, policy, local, unfundedCancelsPerDay, returnOrigins }: NodePatch,
+  { name, policy, local, unfundedCancelsPerDay, relaysPerDay, returnOrigins }: NodePatch,
 ): Promise<NodeRecord> {
   await authorizeNode(sql, integration, id);
-  if (local !== undefined || unfundedCancelsPerDay !== undefined) await requireOperator(sql, integration);
+  const isOperators = [local, unfundedCancelsPerDay, relaysPerDay].some((field) => field !== undefined);
+  if (isOperators) await requireOperator(sql, integration);
   return await refuseTakenName(
     transact(sql, async (tx) => {
       await tx`select 1 from node where id = ${id} for update`;
@@ -132,6 +136,7 @@ export async function updateNode(
         local: local ?? known.local,
         unfundedCancelsPerDay:
           unfundedCancelsPerDay === undefined ? known.unfundedCancelsPerDay : unfundedCancelsPerDay,
+        relaysPerDay: relaysPerDay === undefined ? known.relaysPerDay : relaysPerDay,
         returnOrigins: returnOrigins ?? known.returnOrigins,
       };
       await tx`update node set ${tx(changed)} where id = ${id}`;

@@ -1,5 +1,5 @@
 // Owns quotas: how often a node may ask for what costs the operator gas and earns nobody anything.
-import type { Transaction } from './db.ts';
+import type { Sql, Transaction } from './db.ts';
 import { CoreError } from './errors.ts';
 
 /**
@@ -8,7 +8,21 @@ import { CoreError } from './errors.ts';
  */
 export const DEFAULT_UNFUNDED_CANCELS_PER_DAY = 100;
 
+/**
+ * Signed deposits a day that the operator sends for a node when neither it nor a node above states another number. Each costs about
+ * 104,000 gas (npm run bench:gas), and unlike a cancellation it opens a deal that pays a fee.
+ */
+export const DEFAULT_RELAYS_PER_DAY = 5_000;
+
 const DAY_SECONDS = 86_400;
+
+/** How many deposits a day are relayed for the node. */
+export async function relaysPerDay(sql: Sql | Transaction, nodeId: string): Promise<number> {
+  const [quota] = await sql<{ perDay: number }[]>`
+    select above.relays_per_day as per_day from node n join node above on above.id = any(n.path)
+    where n.id = ${nodeId} and above.relays_per_day is not null order by array_position(n.path, above.id) desc limit 1`;
+  return quota?.perDay ?? DEFAULT_RELAYS_PER_DAY;
+}
 
 /**
  * Counts one more cancellation of an unfunded deal against the node's quota of the last 24 hours; those for which nothing was

@@ -13,6 +13,7 @@ import { CoreError } from './errors.ts';
 import { isPayable } from './handout.ts';
 import { inFlight, latestOperation, requestOperation } from './operations.ts';
 import { loadPayment, type PaymentKey } from './payments.ts';
+import { relaysPerDay } from './quotas.ts';
 import type { DealRow, NetworkRow, OperationRow, RelayedSignature } from './schema.ts';
 import { termsToJson } from './terms.ts';
 
@@ -21,7 +22,6 @@ import { termsToJson } from './terms.ts';
 const MAX_FAILED_PER_PAYER = 3;
 const MAX_PER_PAYER = 50;
 const MAX_PER_PAYMENT = 5;
-const MAX_PER_NODE = 5_000;
 // Long enough for a busy chain; an operation ends by itself once its signature is over.
 const MAX_VALID_SECONDS = 3_600n + 300n;
 
@@ -120,7 +120,7 @@ async function requireQuota(
     used.byPayer >= MAX_PER_PAYER ||
     used.failedByPayer >= MAX_FAILED_PER_PAYER ||
     used.byPayment >= MAX_PER_PAYMENT ||
-    used.byNode >= MAX_PER_NODE;
+    used.byNode >= (await relaysPerDay(sql, nodeId));
   if (isOver)
     throw new CoreError('rate_limited', 'No more deposits are relayed here for now; pay from the wallet itself.');
 }

@@ -2,7 +2,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { addNode, getNode, listNodes, type NodeRecord, setNodeArchived, updateNode } from '../core/nodes.ts';
 import { DEFAULT_POLICY } from '../core/platform.ts';
-import { DEFAULT_UNFUNDED_CANCELS_PER_DAY } from '../core/quotas.ts';
+import { DEFAULT_RELAYS_PER_DAY, DEFAULT_UNFUNDED_CANCELS_PER_DAY } from '../core/quotas.ts';
 import type { DealPolicy } from '../core/schema.ts';
 import {
   createRouter,
@@ -53,6 +53,13 @@ const nodeResponse = z
         description: `Unfunded payments that it may cancel within 24 hours, since each costs the operator gas; null: as the nearest node above says, else ${DEFAULT_UNFUNDED_CANCELS_PER_DAY}. For operators to set`,
         example: 100,
       }),
+    relays_per_day: z
+      .int()
+      .nullable()
+      .openapi({
+        description: `Signed deposits that the operator sends for it within 24 hours and pays the fee of; 0: none; null: as the nearest node above says, else ${DEFAULT_RELAYS_PER_DAY}. For operators to set`,
+        example: 5_000,
+      }),
     return_origins: z.array(z.string().openapi({ example: 'https://shop.example.com' })).openapi({
       description: 'Origins that the hosted checkout may lead back to, for payments of it and all below',
     }),
@@ -73,6 +80,7 @@ const patchNode = z
     policy: policy.optional(),
     local: z.boolean().optional(),
     unfunded_cancels_per_day: wholeNumber(0, 1_000_000).nullable().optional(),
+    relays_per_day: wholeNumber(0, 10_000_000).nullable().optional(),
     return_origins: z.array(origin).max(50).optional(),
   })
   .openapi('PatchNode');
@@ -158,10 +166,11 @@ export function nodeRoutes(services: Services) {
       const {
         policy: stated,
         unfunded_cancels_per_day: unfundedCancelsPerDay,
+        relays_per_day: relaysPerDay,
         return_origins: returnOrigins,
         ...rest
       } = c.req.valid('json');
-      const patch = { ...rest, unfundedCancelsPerDay, returnOrigins, policy: stated && toPolicy(stated) };
+      const patch = { ...rest, unfundedCancelsPerDay, relaysPerDay, returnOrigins, policy: stated && toPolicy(stated) };
       return c.json(render(await updateNode(sql, c.get('integration'), c.req.valid('param').id, patch)), 200);
     },
   );
@@ -199,6 +208,7 @@ function render(node: NodeRecord): z.input<typeof nodeResponse> {
     effective_policy: renderPolicy(node.effectivePolicy),
     local: node.local,
     unfunded_cancels_per_day: node.unfundedCancelsPerDay,
+    relays_per_day: node.relaysPerDay,
     return_origins: node.returnOrigins,
     created_at: node.createdAt.toISOString(),
     archived_at: node.archivedAt?.toISOString() ?? null,

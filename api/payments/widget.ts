@@ -78,6 +78,7 @@ export const widgetResponse = z
       .string()
       .nullable()
       .openapi({ description: "The deposit that a buyer's wallet says it has sent; a hint, not a fact" }),
+    relays: z.boolean().openapi({ description: 'Whether a signature may be handed in instead of a transaction' }),
     relay: relayResponse.nullable().openapi({ description: 'The last signature that was taken for relaying' }),
     signatures: signaturesResponse,
     confirmations: z.int().openapi({ description: 'Blocks that make a deposit count' }),
@@ -238,7 +239,7 @@ function renderRelay({ status, error }: Pick<OperationRow, 'status' | 'error'>):
 
 /** A payment as its widget reads it. */
 export function renderWidget(record: WidgetRecord): z.input<typeof widgetResponse> {
-  const { payment, deals, currency, network, payable, signatures, reportedHash, relay } = record;
+  const { payment, deals, currency, network, payable, signatures, reportedHash, relays, relay } = record;
   const [first] = deals;
   const terms = payable.map((leg) => termsToJson(leg.terms));
   const [only] = terms;
@@ -267,6 +268,7 @@ export function renderWidget(record: WidgetRecord): z.input<typeof widgetRespons
       status: legStatus(deal),
     })),
     reported_hash: reportedHash,
+    relays,
     relay: relay && renderRelay(relay),
     signatures,
     confirmations: network.confirmations,

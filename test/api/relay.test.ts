@@ -210,6 +210,27 @@ describe('POST /api/v1/widget/payments/{id}/relay', () => {
   });
 });
 
+describe('the quota of a node', () => {
+  test('0: nothing is relayed, and the widget knows; null: as above it', async () => {
+    const own = await openMarketplace();
+    const buyer = await openWallet(stack);
+    const { payment } = await own.payable();
+    const path = `/widget/payments/${payment.id}`;
+    const set = (relays_per_day: number | null) =>
+      own.call('PATCH', `/nodes/${own.nodeId}`, { body: { relays_per_day } });
+    expect((await set(0)).json.relays_per_day).toBe(0);
+    const { json } = await own.get(`${path}?payer=${buyer.address}`, payment.access_token);
+    expect(json.relays).toBe(false);
+    const request = await authorization(buyer, termsOf(json));
+    expect((await own.post(`${path}/relay`, request, payment.access_token)).status).toBe(429);
+    expect((await set(-1)).json.errors[0].pointer).toBe('/relays_per_day');
+    await set(null);
+    expect((await own.post(`${path}/relay`, request, payment.access_token)).status).toBe(202);
+    await own.untilStatus(payment.id, 'funded');
+    await own.close();
+  });
+});
+
 describe('a cancellation', () => {
   test('closes the offer and every form that was handed out: no signature opens the deal any more', async () => {
     const [buyer, other] = [await openWallet(stack), await openWallet(stack)];

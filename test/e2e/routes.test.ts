@@ -110,6 +110,18 @@ describe('a way to pay', () => {
     await checkout.close();
   });
 
+  test('is paid by the buyer where the operator relays nothing', async () => {
+    const wallet = await ScriptedWallet.open(stack);
+    wallet.way = null;
+    const checkout = await stage.open(await payable(), [wallet]);
+    await checkout.alterAnswers((answer) => Object.assign(answer, { relays: false }));
+    await checkout.connect(wallet);
+    await checkout.press(/^Pay/);
+    await checkout.until('funded');
+    expect(wallet.deeds).toEqual(['connect', 'permit', 'deposit']);
+    await checkout.close();
+  });
+
   test('of a token that signs nothing is by approval', async () => {
     const wallet = await ScriptedWallet.open(stack);
     const { deeds } = await pay(null, wallet, usdt());

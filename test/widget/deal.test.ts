@@ -46,6 +46,7 @@ function paymentOf(changed: Partial<Terms> = {}, fields: Partial<WidgetPayment> 
     status: 'awaiting_deposit',
     transaction_hash: null,
     reported_hash: null,
+    relays: true,
     relay: null,
     signatures: { domain: null, permit: false, authorization: { standard: false, bytes: false }, permit2: null },
     expires_at: '2033-05-18T03:33:20Z',

@@ -61,6 +61,7 @@ const payment: WidgetPayment = {
   status: 'awaiting_deposit',
   transaction_hash: null,
   reported_hash: null,
+  relays: true,
   relay: null,
   signatures: { domain: null, permit: false, authorization: { standard: false, bytes: false }, permit2: null },
   expires_at: '2027-01-01T00:00:00Z',

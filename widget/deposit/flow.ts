@@ -359,7 +359,7 @@ export class DepositFlow {
 
   /** What this wallet, this token and the contract can do for this deal. */
   async #abilities(deal: Deal, { provider, account }: Connection, funds: Funds, batch: boolean): Promise<Abilities> {
-    const { signatures } = this.#checkout.snapshot.payment ?? {};
+    const { signatures, relays = false } = this.#checkout.snapshot.payment ?? {};
     const { allowanceUnits, hasCode } = funds;
     const known = signatures?.domain != null;
     return {
@@ -369,6 +369,7 @@ export class DepositFlow {
       authorization: known && (hasCode ? signatures.authorization.bytes : signatures.authorization.standard),
       permit2: funds.permit2Units >= deal.amountUnits,
       batch,
+      relay: relays && deal.legs.length === 1,
       reset: allowanceUnits > 0n && allowanceUnits < deal.amountUnits && !(await changes(provider, account, deal)),
       cart: deal.legs.length > 1,
     };
