@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
+import { mineBlocks } from '../support/wallet.ts';
 import { type Json, type Marketplace, openMarketplace } from './marketplace.ts';
 
 let market: Marketplace;
@@ -195,6 +196,8 @@ describe('networks', () => {
 
   test('400: a start block after the one in which the diamond was created, or after the newest', async () => {
     const { startBlock } = market.stack;
+    // The block after it has to be there to be refused.
+    await mineBlocks(market.stack, 1);
     const late = await market.post('/networks', body({ start_block: startBlock + 1 }));
     expect(late.json.errors).toEqual([
       { pointer: '/start_block', message: 'is after the block in which the diamond was created' },

@@ -153,7 +153,8 @@ describe('the life of a payment', () => {
 
 describe("the README's receiver", async () => {
   const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
-  const code = /```js\n([^`]*(?:`[^`]+`[^`]*)*?)\n```/.exec(readme)?.[1] ?? '';
+  const snippets = readme.split('```js\n').slice(1);
+  const code = snippets.find((snippet) => snippet.includes('readWebhook'))?.split('\n```')[0] ?? '';
   const { readWebhook } = await import(`data:text/javascript,${encodeURIComponent(code)}`);
 
   test.each(['hmac', 'ed25519'])('%s: reads what is genuine and fresh, and nothing else', async (signature) => {
