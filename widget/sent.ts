@@ -1,5 +1,6 @@
 /**
- * Owns what must outlive a reload: the transaction that was sent for a payment, kept by payment id in the page's storage.
+ * Owns what must outlive a reload and be known to other tabs: the transaction that was sent for a payment, kept by payment id in
+ * the page's storage, and which tab is paying.
  * Where there is no storage (sandboxed frames) it keeps nothing; the contract still refuses a second deposit.
  */
 import type { Address, Hex } from 'viem';
@@ -38,6 +39,19 @@ export function watchSent(paymentId: string, onChange: () => void): () => void {
   const listener = (event: StorageEvent) => void (event.key === key(paymentId) && onChange());
   window.addEventListener('storage', listener);
   return () => window.removeEventListener('storage', listener);
+}
+
+/** Runs the work while no other tab of this origin does so for the payment; false when one does. */
+export async function alone(paymentId: string, work: () => Promise<void>): Promise<boolean> {
+  // Insecure pages have no locks; the contract still opens a deal once only.
+  if (!navigator.locks) {
+    await work();
+    return true;
+  }
+  return await navigator.locks.request(`dealkeep.pay.${paymentId}`, { ifAvailable: true }, async (lock) => {
+    if (lock) await work();
+    return lock !== null;
+  });
 }
 
 /** Forgets it: it failed, or its payment is over. */

@@ -1,4 +1,5 @@
-// Owns the checkout's looks: two palettes, one column, nothing that moves for those who asked for stillness.
+// Owns the checkout's looks: two palettes, one column, nothing that moves for those who asked for stillness. One sheet, because
+// one shadow tree takes it whole.
 import { css } from 'lit';
 
 export const styles = css`

@@ -1,6 +1,6 @@
 /**
  * Owns every word of the checkout and which ways on a state offers. Translators start here; nothing else holds text that a
- * buyer reads.
+ * buyer reads, which is why it is one long file.
  */
 import { formatUnits } from 'viem';
 import { type ChainInfo, chainInfo } from './chains.ts';

@@ -6,18 +6,16 @@
 import type { Address, Hex } from 'viem';
 import type { Checkout } from '../checkout.ts';
 import { PaymentError } from '../payment.ts';
-import { type Abilities, openRoutes, type RouteName, routeOf, type Way } from '../routes.ts';
-import { forgetSent, loadSent, type Sent, storeSent } from '../sent.ts';
+import { type RouteName, routeOf } from '../routes.ts';
+import { alone, forgetSent, loadSent, type Sent, storeSent } from '../sent.ts';
 import type { Step } from '../snapshot.ts';
 import { inWallet } from '../states.ts';
-import { canBatch, sendBatch } from './batch.ts';
+import { sendBatch } from './batch.ts';
 import { agreeOnId, type Deal, dealIdFor, openDeal } from './deal.ts';
 import {
   approveCall,
   type Call,
   depositCall,
-  type Funds,
-  feeUnits,
   isOpened,
   type Provider,
   readChainId,
@@ -34,6 +32,7 @@ import { Problem, problemOf } from './problem.ts';
 import { type Signed, signAuthorization, signPermit, signPermit2 } from './signatures.ts';
 import { type Connection, Wallets } from './wallets.ts';
 import { follow } from './watch.ts';
+import { findWays } from './ways.ts';
 
 type Question = Step | 'connect' | 'switch' | 'check';
 
@@ -131,13 +130,11 @@ export class DepositFlow {
       if (turn !== this.#turn) return;
       if (chainId !== deal.chainId) return void this.#checkout.send('strange');
       await this.#finishAllowance(turn);
-      const named = this.#checkout.snapshot.payment?.signatures.permit2 ?? null;
-      const [funds, batch] = await Promise.all([
-        readFunds(provider, deal, account, named),
-        canBatch(provider, account, deal.chainId),
-      ]);
+      const { payment } = this.#checkout.snapshot;
+      if (!payment) return;
+      const { funds, ways: open } = await findWays(provider, account, deal, payment);
       this.#permit2 = funds.permit2;
-      const ways = this.#waysFor(funds, await this.#abilities(deal, this.#connection, funds, batch));
+      const ways = open.filter(({ route }) => !this.#closed.has(route));
       const way =
         ways.find((candidate) => candidate.route === this.#chosen) ??
         ways.find((candidate) => candidate.feeUnits <= funds.coinUnits) ??
@@ -181,7 +178,8 @@ export class DepositFlow {
         }
       };
       // A wallet that never answers must not keep the buyer, or the other tabs, from asking again.
-      await alone(this.#checkout.paymentId, () => Promise.race([steppedThrough(), left]));
+      const mayPay = await alone(this.#checkout.paymentId, () => Promise.race([steppedThrough(), left]));
+      if (!mayPay) throw new Problem('other_tab');
     } catch (error) {
       this.#stop(error, step, turn);
     }
@@ -357,33 +355,6 @@ export class DepositFlow {
     return connection;
   }
 
-  /** What this wallet, this token and the contract can do for this deal. */
-  async #abilities(deal: Deal, { provider, account }: Connection, funds: Funds, batch: boolean): Promise<Abilities> {
-    const { signatures, relays = false } = this.#checkout.snapshot.payment ?? {};
-    const { allowanceUnits, hasCode } = funds;
-    const known = signatures?.domain != null;
-    return {
-      allowance: allowanceUnits >= deal.amountUnits,
-      // A contract's signature has no v, r and s; whether the token takes it, the bytes form tells.
-      permit: known && signatures.permit && !hasCode,
-      authorization: known && (hasCode ? signatures.authorization.bytes : signatures.authorization.standard),
-      permit2: funds.permit2Units >= deal.amountUnits,
-      batch,
-      relay: relays && deal.legs.length === 1,
-      reset: allowanceUnits > 0n && allowanceUnits < deal.amountUnits && !(await changes(provider, account, deal)),
-      cart: deal.legs.length > 1,
-    };
-  }
-
-  #waysFor({ gasPriceUnits }: Funds, abilities: Abilities): Way[] {
-    const legs = this.#deal?.legs.length ?? 1;
-    const open = openRoutes(abilities).filter((route) => !this.#closed.has(route));
-    return open.map((route) => {
-      const { steps, relayed } = routeOf(route);
-      return { route, feeUnits: relayed ? 0n : feeUnits(steps, legs, gasPriceUnits) };
-    });
-  }
-
   #callOf(step: 'reset' | 'approve' | 'deposit', deal: Deal, account: Address): Call {
     if (step !== 'deposit') return approveCall(deal, step === 'approve' ? deal.amountUnits : 0n);
     return this.#signed ? signedDepositCall(deal, account, this.#signed) : depositCall(deal);
@@ -472,25 +443,4 @@ export class DepositFlow {
 /** What the screen shows of a way that is taken. */
 function taken(route: RouteName) {
   return { route, steps: routeOf(route).steps, signed: 0 };
-}
-
-/** Whether the token lets an allowance change from one amount to another: those like USDT refuse. */
-async function changes(provider: Provider, account: Address, deal: Deal): Promise<boolean> {
-  return await simulate(provider, account, approveCall(deal, deal.amountUnits)).then(
-    () => true,
-    (error) => {
-      if (problemOf(error).code === 'network_down') throw error;
-      return false;
-    },
-  );
-}
-
-/** Runs the work while no other tab of this origin does so for the payment. @throws Problem other_tab */
-async function alone(paymentId: string, work: () => Promise<void>): Promise<void> {
-  // Insecure pages have no locks; the contract still opens a deal once only.
-  if (!navigator.locks) return await work();
-  await navigator.locks.request(`dealkeep.pay.${paymentId}`, { ifAvailable: true }, async (lock) => {
-    if (!lock) throw new Problem('other_tab');
-    await work();
-  });
 }
