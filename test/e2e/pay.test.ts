@@ -261,11 +261,11 @@ describe('a reload', () => {
     Object.assign(unheard, { contract: before.contract });
     await checkout.connect(wallet);
     await checkout.press(/^Pay/);
-    await checkout.until('submitted');
+    await checkout.until('submitted', 'mined');
     await checkout.page.reload();
-    await checkout.until('submitted');
+    await checkout.until('submitted', 'mined');
     await checkout.page.reload();
-    await checkout.until('submitted');
+    await checkout.until('submitted', 'mined');
     await checkout.reconnect();
     await checkout.until('funded');
     expect(wallet.deeds).toEqual(['connect', 'approve', 'deposit']);

@@ -206,7 +206,7 @@ describe('the payment service', () => {
     await wallet.asked('deposit');
     await checkout.cutOff();
     answer();
-    await checkout.until('submitted');
+    await checkout.until('submitted', 'mined');
     await checkout.says('The connection to the payment service is lost');
     await checkout.page.unrouteAll();
     await checkout.until('funded');
