@@ -5,6 +5,7 @@ import type { MiddlewareHandler } from 'hono';
 import { routePath } from 'hono/route';
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Sql } from './core/db.ts';
+import { readReconciliations } from './core/reconciliations.ts';
 import { readEscrow, readMirrors, readQueue, readSigners, readWebhooks } from './core/vitals.ts';
 
 // From a warm read (2 ms) to a request that waits for a chain (RPC_TIMEOUT_MS in core).
@@ -42,6 +43,12 @@ export class Metrics {
     'token',
   ]);
 
+  readonly #reconciledDiffering = this.#gauge(
+    'reconciliation_differing',
+    'What the last comparison found; NaN: it failed',
+    ['network'],
+  );
+  readonly #reconciledAge = this.#gauge('reconciliation_age_seconds', 'Age of the last comparison', ['network']);
   readonly #webhooksWaiting = this.#gauge('webhooks_waiting', 'Webhooks that have not arrived yet', []);
   readonly #webhooksOldest = this.#gauge('webhooks_oldest_seconds', 'Age of the oldest of them', []);
   readonly #webhooksFailed = this.#gauge('webhooks_failed', 'Webhooks given up after three days', []);
@@ -71,12 +78,13 @@ export class Metrics {
 
   /** Everything as Prometheus reads it. @throws what the database throws */
   async expose(): Promise<string> {
-    const [queue, mirrors, escrow, signers, webhooks] = await Promise.all([
+    const [queue, mirrors, escrow, signers, webhooks, reconciliations] = await Promise.all([
       readQueue(this.#sql),
       readMirrors(this.#sql),
       readEscrow(this.#sql),
       readSigners(this.#sql),
       readWebhooks(this.#sql),
+      readReconciliations(this.#sql),
     ]);
     // What is gone must not stay behind as its last number.
     for (const gauge of [this.#queueDue, this.#queueOldest, this.#queueExhausted]) gauge.reset();
@@ -99,6 +107,11 @@ export class Metrics {
     this.#webhooksFailed.set(webhooks.failed);
     this.#webhookEndpoints.set({ state: 'open' }, webhooks.open);
     this.#webhookEndpoints.set({ state: 'gone' }, webhooks.gone);
+    for (const gauge of [this.#reconciledDiffering, this.#reconciledAge]) gauge.reset();
+    for (const { network, differing, ageSeconds } of reconciliations) {
+      this.#reconciledDiffering.set({ network }, differing ?? Number.NaN);
+      this.#reconciledAge.set({ network }, ageSeconds);
+    }
     for (const gauge of [this.#signerBalance, this.#signerOpen]) gauge.reset();
     for (const { network, signer, balanceWei, open } of signers) {
       this.#signerBalance.set({ network, signer }, majorUnits(balanceWei, 18));

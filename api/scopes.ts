@@ -28,6 +28,7 @@ const operationScopes: Readonly<Record<string, Scope>> = {
   'POST /api/v1/payments/{id}/access-token/rotate': 'access_tokens:rotate',
   'GET /api/v1/unmatched-deals': 'payments:read',
   'POST /api/v1/unmatched-deals/{network_id}/{deal_hash}/refund': 'unmatched:refund',
+  'GET /api/v1/reconciliations': 'reconciliations:read',
   'GET /api/v1/accounts': 'ledger:read',
   'GET /api/v1/accounts/{id}/entries': 'ledger:read',
   'POST /api/v1/parties': 'parties:create',

@@ -10,6 +10,7 @@ import { startDispatcher } from './core/dispatch.ts';
 import { findOperation } from './core/operations.ts';
 import { listNetworks } from './core/platform.ts';
 import { startQueue } from './core/queue.ts';
+import { type ReconciliationRow, reconcileWhenDue } from './core/reconciliations.ts';
 import { forgetOldAnswers } from './core/replay.ts';
 import type { NetworkRow } from './core/schema.ts';
 import { type Pass, settleNetwork } from './core/settle.ts';
@@ -24,6 +25,8 @@ const LOOK_BACK_BLOCKS = 256n;
 // With 300,000 legs that takes 3.3 s, a pass over what was touched 5 ms.
 const LOOK_AT_ALL_INTERVAL_MS = 300_000;
 const FORGET_INTERVAL_MS = 3_600_000;
+// How often somebody asks whether a comparison is due; one a network and hour is made.
+const RECONCILE_CHECK_MS = 60_000;
 // More would only wait for the pool's connections.
 const CONCURRENCY = 8;
 
@@ -61,15 +64,31 @@ export async function startWorker(services: {
   const forgetting = setInterval(() => {
     forgetOldAnswers(sql).catch((err) => log.warn({ err }, 'old answers cannot be forgotten'));
   }, FORGET_INTERVAL_MS);
+  const reconciling = setInterval(() => {
+    reconcileWhenDue(sql, chain).then(
+      (runs) => {
+        for (const run of runs) reportRun(log, run);
+      },
+      (err) => log.warn({ err }, 'chain, mirror and ledger cannot be compared'),
+    );
+  }, RECONCILE_CHECK_MS);
   return {
     async stop() {
       clearInterval(forgetting);
+      clearInterval(reconciling);
       await settling.stop();
       await dispatching.stop();
       await queue.stop();
       await submitter.stop();
     },
   };
+}
+
+function reportRun(log: Logger, { id, networkId, block, deals, differing, failure }: ReconciliationRow): void {
+  const about = { reconciliation: id, networkId, block, deals };
+  if (failure !== null) log.warn({ ...about, failure }, 'chain, mirror and ledger cannot be compared');
+  else if (differing > 0) log.error({ ...about, differing }, 'chain, mirror and ledger differ: npx dealkeep reconcile');
+  else log.info(about, 'chain, mirror and ledger say the same');
 }
 
 /** Settles every network again and again, each on its own: one that does not answer holds up no other. */

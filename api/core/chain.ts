@@ -248,6 +248,15 @@ export class Chain {
     );
   }
 
+  /** What `read` finds through the network's nodes, said alike by a quorum as far as `keyOf` goes. @throws upstream_unavailable */
+  async agree<T>(
+    network: NetworkRow,
+    read: (client: PublicClient) => Promise<T>,
+    keyOf: (answer: T) => string,
+  ): Promise<T> {
+    return await reachable(network, () => this.quorum(network).agree((request) => read(clientOf(request)), keyOf));
+  }
+
   /**
    * Whether an event that the mirror has is on chain as a quorum has it. The mirror follows one node at a time, so a second
    * one is asked where there is one; of a single node nothing more can be known. @throws upstream_unavailable

@@ -15,6 +15,7 @@ export const scopes = {
   'access_tokens:read': "See payments' access tokens; without it access_token is null",
   'access_tokens:rotate': "Revoke payments' access tokens",
   'unmatched:refund': 'Send unmatched deals back to their payers',
+  'reconciliations:read': 'Read what comparisons of chain, mirror and ledger found; operators only',
   'ledger:read': 'Read accounts and their entries',
   'parties:create': 'Create parties',
   'parties:read': 'Read parties',

@@ -15,6 +15,7 @@ import { nodeRoutes } from './nodes.ts';
 import { operationRoutes } from './operations.ts';
 import { partyRoutes } from './parties.ts';
 import { paymentRoutes } from './payments.ts';
+import { reconciliationRoutes } from './reconciliations.ts';
 import { reserveRoutes } from './reserves.ts';
 import { unmatchedRoutes } from './unmatched.ts';
 import { walletRoutes } from './wallets.ts';
@@ -52,6 +53,7 @@ export function paymentsSurface(services: Services) {
   router.route('/', handoffRoutes(services));
   router.route('/', unmatchedRoutes(services));
   router.route('/', reserveRoutes(services));
+  router.route('/', reconciliationRoutes(services));
   router.route('/', accountRoutes(services));
   router.route('/', partyRoutes(services));
   router.route('/', nodeRoutes(services));

@@ -49,6 +49,13 @@ export function placeOf({ url, credentials: file, data }: Settings): Place {
   };
 }
 
+/** The database: the one that is named, or that of the stack that runs here. @throws Failure */
+export function databaseOf({ data }: Settings, named: string | undefined): string {
+  const url = named ?? findStackFile(data)?.database_url;
+  if (!url) throw new Failure(`No stack runs in ${data}: name the database with --database-url.`, 2);
+  return url;
+}
+
 function readCredentials(file: string): Credentials & { url?: string } {
   try {
     const { client_id, client_secret, url } = JSON.parse(readFileSync(file, 'utf8'));

@@ -1,5 +1,5 @@
-// The operator's command line: `npx dealkeep <command>`. Speaks to the API by REST, as any integrator could; only bootstrap and
-// doctor may be given the database.
+// The operator's command line: `npx dealkeep <command>`. Speaks to the API by REST, as any integrator could; only bootstrap,
+// doctor and reconcile may be given the database.
 import { Command, CommanderError, Option } from 'commander';
 import { bootstrapCommand } from './bootstrap.ts';
 import { completionCommand } from './completion.ts';
@@ -8,6 +8,7 @@ import { Failure } from './failure.ts';
 import { keysCommand } from './keys.ts';
 import { nodesCommand } from './nodes.ts';
 import { paymentsCommand } from './payments.ts';
+import { reconcileCommand } from './reconcile.ts';
 import { reservesCommand } from './reserves.ts';
 import { unmatchedCommand } from './unmatched.ts';
 import { verifyCommand } from './verify.ts';
@@ -39,7 +40,8 @@ Examples:
   npx dealkeep payments list --status funded
   npx dealkeep payments release 0198c5f1-6f4e-7c3a-9d52-3f1f0a6b7c8d --amount 10
   npx dealkeep verify 0198c5f1-6f4e-7c3a-9d52-3f1f0a6b7c8d --rpc-url https://rpc.example
-  npx dealkeep reserves --json`,
+  npx dealkeep reserves --json
+  npx dealkeep reconcile --network Base`,
   );
 for (const command of [
   bootstrapCommand(),
@@ -50,6 +52,7 @@ for (const command of [
   keysCommand(),
   verifyCommand(),
   reservesCommand(),
+  reconcileCommand(),
   doctorCommand(),
 ]) {
   program.addCommand(command);

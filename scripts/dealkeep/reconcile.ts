@@ -1,0 +1,108 @@
+/** `dealkeep reconcile`: whether chain, mirror and ledger say the same of every open deal, and the escrow can pay all of them. */
+import { Command, Option } from 'commander';
+import { Chain } from '../../api/core/chain.ts';
+import { connect, type Sql } from '../../api/core/db.ts';
+import { CoreError } from '../../api/core/errors.ts';
+import { listNetworks } from '../../api/core/platform.ts';
+import {
+  type Account,
+  agrees,
+  type ComparedDeal,
+  type Reconciliation,
+  reconcileNetwork,
+} from '../../api/core/reconcile.ts';
+import { asText } from '../../api/core/reconciliations.ts';
+import { databaseOf, settingsOf } from './api.ts';
+import { Failure } from './failure.ts';
+import { printJson, printRows } from './output.ts';
+import { progressAfter } from './progress.ts';
+
+export function reconcileCommand(): Command {
+  return new Command('reconcile')
+    .description('compare every open deal on chain, in the mirror and in the ledger, and what the escrow has and owes')
+    .addOption(new Option('--database-url <url>', "the database; left out: the running stack's").env('DATABASE_URL'))
+    .option('--network <name>', 'only this network')
+    .option('--all', 'also deals that all three hold for settled', false)
+    .action(async ({ databaseUrl, network, all }, self: Command) => {
+      const settings = settingsOf(self);
+      const sql = connect(databaseOf(settings, databaseUrl), { maxConnections: 4 });
+      try {
+        const { found, failures } = await reconcileAll(sql, { name: network, all });
+        if (settings.json) printJson({ items: found.map(render), failures });
+        else show(found);
+        if (failures.length > 0) throw new Failure(failures.join('\n'), 3);
+        if (!found.every(agrees)) throw new Failure('Not all is the same: see above.');
+        if (!settings.json) console.log('Chain, mirror and ledger say the same, and the escrow can pay what it owes.');
+      } finally {
+        await sql.end({ timeout: 1 });
+      }
+    });
+}
+
+async function reconcileAll(
+  sql: Sql,
+  { name, all }: { name?: string; all: boolean },
+): Promise<{ found: Reconciliation[]; failures: string[] }> {
+  const chain = new Chain();
+  const networks = (await listNetworks(sql)).filter((network) => !network.archivedAt);
+  const chosen = name === undefined ? networks : networks.filter((network) => network.name === name);
+  if (chosen.length === 0) {
+    const known = networks.map((network) => network.name).join(', ');
+    throw new Failure(name === undefined ? 'There is no network.' : `No network ${name}; there are: ${known}.`, 2);
+  }
+  const found: Reconciliation[] = [];
+  const failures: string[] = [];
+  for (const network of chosen) {
+    const progress = progressAfter(2_000, (deals) => `${network.name}: ${deals} deals compared`);
+    try {
+      found.push(await reconcileNetwork(sql, chain, network, { all, onProgress: progress.report }));
+    } catch (error) {
+      if (!(error instanceof CoreError)) throw error;
+      failures.push(error.message);
+    } finally {
+      progress.end();
+    }
+  }
+  return { found, failures };
+}
+
+function render({ network, ...found }: Reconciliation) {
+  return asText({ network: network.name, agrees: agrees({ network, ...found }), ...found });
+}
+
+function show(found: readonly Reconciliation[]): void {
+  const plain = { data: '', json: false, yes: false };
+  const tokens = found.flatMap(({ network, block, tokens: sums }) =>
+    sums.map((sum) => ({ network: network.name, block, ...sum })),
+  );
+  type Row = (typeof tokens)[number];
+  printRows(plain, { items: tokens, total: 0 }, [
+    ['network', (row: Row) => row.network],
+    ['currency', (row: Row) => row.currency ?? row.token],
+    ['block', (row: Row) => row.block],
+    ['open', (row: Row) => row.openDeals],
+    ['balance', (row: Row) => row.balanceUnits],
+    ['held on chain', (row: Row) => row.heldUnits.chain],
+    ['in the mirror', (row: Row) => row.heldUnits.mirror],
+    ['in the ledger', (row: Row) => row.heldUnits.ledger],
+    ['not ours', (row: Row) => row.heldUnits.others],
+    ['credits', (row: Row) => row.creditUnits.chain],
+    ['surplus', (row: Row) => row.surplusUnits],
+    ['agrees', (row: Row) => (row.agrees ? 'yes' : 'NO')],
+  ]);
+  const differences = found.flatMap((one) => one.differences);
+  if (differences.length === 0) return;
+  printRows(plain, { items: differences, total: 0 }, [
+    ['deal that differs', (row: ComparedDeal) => row.dealId],
+    ['payment', (row: ComparedDeal) => row.paymentId],
+    ['chain', (row: ComparedDeal) => words(row.chain)],
+    ['mirror', (row: ComparedDeal) => words(row.mirror)],
+    ['ledger', (row: ComparedDeal) => (row.paymentId === null ? 'not ours' : words(row.ledger))],
+  ]);
+}
+
+function words(said: Account | null): string {
+  if (!said) return 'nothing';
+  const { status, heldUnits, releasedUnits, refundedUnits } = said;
+  return `${status}\nheld ${heldUnits}\nreleased ${releasedUnits}\nrefunded ${refundedUnits}`;
+}

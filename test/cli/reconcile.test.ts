@@ -1,0 +1,142 @@
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Chain } from '../../api/core/chain.ts';
+import { reconcileWhenDue } from '../../api/core/reconciliations.ts';
+import { usdcAbi } from '../../contracts/abi.ts';
+import { startWorker } from '../../scripts/dev/services.ts';
+import { type Json, type Marketplace, openMarketplace, termsOf } from '../api/marketplace.ts';
+import { type RunningStack, startStack } from '../support/stack.ts';
+import { openWallet } from '../support/wallet.ts';
+
+const COMMAND = join(import.meta.dirname, '../../scripts/dealkeep.mjs');
+
+let running: RunningStack;
+let market: Marketplace;
+let worker: Awaited<ReturnType<typeof startWorker>>;
+beforeAll(async () => {
+  // Sums are of a whole diamond, so it must be this test's own.
+  running = await startStack();
+  const { stack } = running;
+  const logPath = join(stack.folder, 'worker.log');
+  worker = await startWorker({ ...stack, operatorKeys: [stack.operatorKey, stack.arbiterKey], logPath });
+  market = await openMarketplace({ stack });
+}, 240_000);
+afterAll(async () => {
+  await worker?.process.stop();
+  await market?.close();
+  await running?.stop();
+});
+
+type Run = { code: number; output: string; errors: string; json: Json };
+
+function reconcile(...args: string[]): Promise<Run> {
+  const given = ['reconcile', '--database-url', running.stack.databaseUrl, ...args];
+  return new Promise((resolve, reject) => {
+    const child = spawn(COMMAND, given, { stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    let errors = '';
+    child.stdout.on('data', (chunk) => (output += chunk));
+    child.stderr.on('data', (chunk) => (errors += chunk));
+    child.on('error', reject);
+    child.on('close', (code) => {
+      const json = args.includes('--json') && output !== '' ? JSON.parse(output) : null;
+      resolve({ code: code ?? -1, output, errors, json });
+    });
+  });
+}
+
+async function funded(): Promise<Json> {
+  const { payment, widget } = await market.payable();
+  await (await openWallet(running.stack)).deposit(termsOf(widget));
+  return await market.untilStatus(payment.id, 'funded');
+}
+
+const usdc = (run: Run): Json => run.json.items[0].tokens.find((sums: Json) => sums.currency === 'USDC');
+
+describe('dealkeep reconcile', () => {
+  test('finds chain, mirror and ledger the same after deposits and a release, and what is nobody’s is a surplus', async () => {
+    const [kept, released] = [await funded(), await funded()];
+    await market.ask(released.id, 'release');
+    await market.untilStatus(released.id, 'released');
+    const run = await reconcile('--all', '--json');
+    expect(run, run.errors).toMatchObject({ code: 0, json: { failures: [], items: [{ agrees: true, deals: 2 }] } });
+    expect(usdc(run)).toMatchObject({
+      openDeals: 1,
+      heldUnits: { chain: '25500000', mirror: '25500000', ledger: '25500000', others: '0' },
+      creditUnits: { chain: '255000', mirror: '255000' },
+      surplusUnits: '0',
+    });
+    expect(kept.status).toBe('funded');
+    const wallet = await openWallet(running.stack);
+    const { tokens, diamond } = running.stack;
+    const gift = { address: tokens.USDC, abi: usdcAbi, functionName: 'mint', args: [diamond, 7n] } as const;
+    await wallet.mined(await wallet.client.writeContract(gift));
+    await expect.poll(async () => usdc(await reconcile('--json')).surplusUnits, { timeout: 60_000 }).toBe('7');
+  });
+
+  test('names the deal whose row was tampered with, with what each of the three says', async () => {
+    const payment = await funded();
+    const { sql } = market;
+    // A worker would put it right again, as long as its pass still looks at the deal.
+    await worker.process.stop();
+    await sql`update deal set released_units = 1 where payment_id = ${payment.id}`;
+    const run = await reconcile('--json');
+    expect(run.code).toBe(1);
+    const [difference] = run.json.items[0].differences;
+    expect(run.json.items[0].differences).toHaveLength(1);
+    expect(difference).toMatchObject({
+      dealId: payment.deal.hash,
+      paymentId: payment.id,
+      chain: { status: 'funded', releasedUnits: '0', heldUnits: '25500000' },
+      mirror: { status: 'funded', releasedUnits: '0' },
+      ledger: { status: 'funded', releasedUnits: '1' },
+    });
+    expect((await reconcile()).output).toContain(payment.id);
+    await sql`update deal set released_units = 0 where payment_id = ${payment.id}`;
+    expect((await reconcile()).code).toBe(0);
+  });
+
+  test('names the deal of a ledger row that was changed, and the token with it', async () => {
+    const { sql } = market;
+    const payment = (await market.get(`/payments?node_id=${market.nodeId}&status=funded`)).json.items[0];
+    const change = (units: bigint) =>
+      sql.begin(async (tx) => {
+        await tx`alter table ledger_posting disable trigger ledger_posting_is_immutable`;
+        await tx`
+          update ledger_posting p set amount_units = amount_units + ${units.toString()}
+          from ledger_account a where a.node_id = p.node_id and a.id = p.account_id and a.type = 'escrow' and a.owner = ${payment.id}`;
+        await tx`alter table ledger_posting enable trigger ledger_posting_is_immutable`;
+      });
+    await change(5n);
+    const run = await reconcile('--json');
+    expect(run.code).toBe(1);
+    expect(run.json.items[0].differences).toMatchObject([
+      { paymentId: payment.id, chain: { heldUnits: '25500000' }, ledger: { heldUnits: '25500005' } },
+    ]);
+    expect(usdc(run).agrees).toBe(false);
+    await change(-5n);
+    expect((await reconcile()).code).toBe(0);
+  });
+
+  test('is made once an hour by whoever comes first, and operators read it', async () => {
+    const chain = new Chain();
+    const [one, other] = await Promise.all([reconcileWhenDue(market.sql, chain), reconcileWhenDue(market.sql, chain)]);
+    expect(one.length + other.length).toBeLessThanOrEqual(1);
+    expect(await reconcileWhenDue(market.sql, chain)).toEqual([]);
+    const { status, json } = await market.get('/reconciliations');
+    expect(status).toBe(200);
+    expect(json).toMatchObject({ total: 1, items: [{ network_id: market.networkId, failure: null, differing: 0 }] });
+  });
+
+  test('exit code 2 for a network that there is not, 3 when its nodes do not answer', async () => {
+    expect((await reconcile('--network', 'Atlantis')).code).toBe(2);
+    const { sql } = market;
+    const [network] = await sql<{ rpcUrls: string[] }[]>`select rpc_urls from network where id = ${market.networkId}`;
+    await sql`update network set rpc_urls = ${['http://127.0.0.1:9/own-key']} where id = ${market.networkId}`;
+    const run = await reconcile();
+    expect(run.code).toBe(3);
+    expect(run.output + run.errors).not.toContain('own-key');
+    await sql`update network set rpc_urls = ${network?.rpcUrls ?? []} where id = ${market.networkId}`;
+  });
+});
