@@ -63,6 +63,11 @@ class Connection {
     });
   }
 
+  /** False once the API has closed it, as it does with one that is idle for some seconds. */
+  get isOpen(): boolean {
+    return !this.#socket.destroyed && !this.#socket.readableEnded;
+  }
+
   close(): void {
     this.#socket.destroy();
   }
@@ -119,12 +124,15 @@ export class LoadGenerator {
     const idle = [...opened];
     const due: { text: string; call: Call; dueAt: number }[] = [];
     const failures: unknown[] = [];
+    const port = this.#port;
     const total = Math.round(perSecond * seconds);
     const startedAt = performance.now();
 
     function sendDue(): void {
       while (due.length > 0 && idle.length > 0) {
-        const connection = idle.pop()!;
+        // In turn, so that none is idle for long.
+        const first = idle.shift()!;
+        const connection = first.isOpen ? first : new Connection(port);
         const { text, call, dueAt } = due.shift()!;
         connection.send(text).then(
           (got) => {
@@ -149,7 +157,7 @@ export class LoadGenerator {
     }
     while (latencies.length < total && failures.length === 0) await sleep(5);
     const elapsedMs = performance.now() - startedAt;
-    for (const connection of opened) connection.close();
+    for (const connection of idle) connection.close();
     if (failures.length > 0) throw failures[0];
     return { perSecond: (total * 1_000) / elapsedMs, latenciesMs: Float64Array.from(latencies).sort() };
   }
