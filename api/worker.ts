@@ -12,6 +12,7 @@ import { listNetworks } from './core/platform.ts';
 import { startQueue } from './core/queue.ts';
 import { type ReconciliationRow, reconcileWhenDue } from './core/reconciliations.ts';
 import { forgetOldAnswers } from './core/replay.ts';
+import { lookAtReports } from './core/reported.ts';
 import type { NetworkRow } from './core/schema.ts';
 import { type Pass, settleNetwork } from './core/settle.ts';
 import type { Signer } from './core/signers.ts';
@@ -101,6 +102,7 @@ function settleForever(sql: Sql, chain: Chain, log: Logger): { stop(): Promise<v
 
   async function settleUntilDone(network: NetworkRow): Promise<void> {
     try {
+      await lookAtReports(sql, chain, network);
       const known = progress.get(network.id);
       const all = !known || performance.now() - known.allSeenAt > LOOK_AT_ALL_INTERVAL_MS;
       const since = all || known.settledTo < LOOK_BACK_BLOCKS ? 0n : known.settledTo - LOOK_BACK_BLOCKS;

@@ -10,7 +10,9 @@ import {
   decodeEventLog,
   type Hex,
   isAddressEqual,
+  type Log,
   type PublicClient,
+  parseEventLogs,
   RawContractError,
   type TransactionReceipt,
   TransactionReceiptNotFoundError,
@@ -35,6 +37,9 @@ export type Moved = {
   transactionHash: Hex;
   logIndex: number;
 };
+
+/** A deal that a receipt says was opened. */
+export type SeenDeposit = { id: Hex; payer: Address; transactionHash: Hex };
 
 /** RPC clients by network. One lives as long as the process, and knows by then what each URL is worth. */
 export class Chain {
@@ -258,6 +263,24 @@ export class Chain {
   }
 
   /**
+   * The deals that a transaction opened in the network's diamond, as a quorum has its receipt; none when it is in no block or was
+   * reverted. @throws upstream_unavailable
+   */
+  async depositsOf(network: NetworkRow, transactionHash: Hex): Promise<SeenDeposit[]> {
+    const { quorum } = this.#access(network);
+    return await reachable(network, async () => {
+      const logs = await quorum.agree(
+        (request) => receiptLogs(request, transactionHash),
+        (found) => JSON.stringify(found),
+      );
+      const ours = logs.filter(({ address }) => isAddressEqual(address, network.diamondAddress));
+      return parseEventLogs({ abi: escrowAbi, eventName: 'Deposited', logs: ours as unknown as Log[] }).map(
+        ({ args: { id, payer } }) => ({ id, payer, transactionHash }),
+      );
+    });
+  }
+
+  /**
    * Whether an event that the mirror has is on chain as a quorum has it. The mirror follows one node at a time, so a second
    * one is asked where there is one; of a single node nothing more can be known. @throws upstream_unavailable
    */
@@ -279,18 +302,23 @@ export class Chain {
   }
 }
 
-type ReceiptLog = { address: Address; blockNumber: Hex; data: Hex; topics: [Hex, ...Hex[]] };
+type ReceiptLog = { address: Address; blockNumber: Hex; data: Hex; topics: [Hex, ...Hex[]]; logIndex: Hex };
 
 /** One log of a mined transaction, or null when the node does not have it. */
 async function receiptLog(
   request: (request: RpcRequest) => Promise<unknown>,
   { transactionHash, logIndex }: Pick<Moved, 'transactionHash' | 'logIndex'>,
 ): Promise<ReceiptLog | null> {
-  const receipt = await request({ method: 'eth_getTransactionReceipt', params: [transactionHash] });
-  const { status, blockNumber, logs } = Object(receipt ?? {});
-  if (status !== '0x1' || !Array.isArray(logs)) return null;
-  const log = logs.find((candidate) => Number(candidate.logIndex) === logIndex);
-  return log ? { address: log.address, blockNumber, data: log.data, topics: log.topics } : null;
+  const logs = await receiptLogs(request, transactionHash);
+  return logs.find((log) => Number(log.logIndex) === logIndex) ?? null;
+}
+
+/** The logs of a mined transaction; none when the node does not have it, or it was reverted. */
+async function receiptLogs(request: (request: RpcRequest) => Promise<unknown>, hash: Hex): Promise<ReceiptLog[]> {
+  const receipt = await request({ method: 'eth_getTransactionReceipt', params: [hash] });
+  const { status, transactionHash, blockNumber, logs } = Object(receipt ?? {});
+  if (status !== '0x1' || transactionHash !== hash || !Array.isArray(logs)) return [];
+  return logs.map(({ address, data, topics, logIndex }) => ({ address, blockNumber, data, topics, logIndex }));
 }
 
 function clientOf(request: (request: RpcRequest) => Promise<unknown>): PublicClient {

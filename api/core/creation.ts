@@ -293,6 +293,7 @@ async function draftPayment(
       payer: null,
       releasedUnits: 0n,
       refundedUnits: 0n,
+      seenTransaction: null,
     }),
   );
   return { payment, deals, currency, network, head: null, member };

@@ -90,6 +90,8 @@ export type DealRow = {
   payer: Address | null;
   releasedUnits: bigint;
   refundedUnits: bigint;
+  /** Of a deposit that its receipt shows and the mirror does not have yet; counts while there is nothing on chain. */
+  seenTransaction: Hex | null;
 };
 
 /**

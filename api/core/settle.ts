@@ -126,7 +126,7 @@ async function settleLeg(
 
 async function writeFacts(tx: Transaction, payment: PaymentRow, deal: DealRow, facts: DealFacts): Promise<void> {
   await tx`
-    update deal set ${tx(columns(factColumns(facts)))}
+    update deal set ${tx(columns({ ...factColumns(facts), seenTransaction: null }))}
     where node_id = ${deal.nodeId} and id = ${deal.id}`;
   // The deposit that a payment shows is its first leg's; one signature usually funds them all.
   if (deal.leg !== 0) return;

@@ -5,7 +5,14 @@ import type { DealRow, PaymentStatus } from './schema.ts';
 /** The flags and the confirmed chain facts of one leg that decide its status. */
 export type LegFacts = Pick<
   DealRow,
-  'cancelRequestedAt' | 'cancelledAt' | 'chainStatus' | 'offerId' | 'amountUnits' | 'releasedUnits' | 'refundedUnits'
+  | 'cancelRequestedAt'
+  | 'cancelledAt'
+  | 'chainStatus'
+  | 'offerId'
+  | 'amountUnits'
+  | 'releasedUnits'
+  | 'refundedUnits'
+  | 'seenTransaction'
 >;
 
 /** Derives a leg's status from money and flags; the chain's word goes before any flag. */
@@ -28,6 +35,7 @@ export function legStatus(leg: LegFacts): PaymentStatus {
     case 'expired':
       return 'expired';
     case 'none':
+      if (leg.seenTransaction) return 'confirming';
       return leg.offerId ? 'awaiting_deposit' : 'pending';
   }
 }

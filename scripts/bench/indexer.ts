@@ -2,26 +2,21 @@
  * `npm run bench:indexer`: how fast the supervised indexer has many events from nothing, against reading, decoding and copying
  * them by hand in the same run; and how soon after its block a deposit is in our own row. Exits 1 when a must is missed.
  */
-import { randomBytes } from 'node:crypto';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError } from 'commander';
-import { createPublicClient, http } from 'viem';
 import { connect, migrate, type Sql } from '../../api/core/db.ts';
 import { positionOf } from '../../api/core/deployments.ts';
-import { createBuyer } from '../demo/buyer.ts';
-import { Shop } from '../demo/shop.ts';
-import type { NetworkEntry } from '../deploy.ts';
-import { hardhatAccount, hardhatKey, ROLES } from '../dev/accounts.ts';
 import { startChain } from '../dev/hardhat.ts';
 import { startPostgres } from '../dev/postgres.ts';
 import { describe } from '../dev/problem.ts';
 import { stopEverything } from '../dev/processes.ts';
 import { type Progress, startProgress } from '../dev/progress.ts';
-import { type Seed, seed } from '../dev/seed.ts';
-import { startApi, startIndexing, startWorker } from '../dev/services.ts';
+import type { Seed } from '../dev/seed.ts';
+import { startIndexing } from '../dev/services.ts';
+import { openCheckout, type Place, seedBench } from './checkout.ts';
 import { copyByHand, deployOn, makeEvents, wholeBatches } from './indexer-stage.ts';
 
 const MUST = { coldIndexRatio: 0.25, blockToRowP95Ms: 1_000 };
@@ -30,15 +25,6 @@ const POLL_MS = 5;
 
 type Options = { json: boolean; events: number; deposits: number };
 type Figures = { coldIndexRatio: number; blockToRowP95Ms: number };
-type Place = {
-  folder: string;
-  databaseUrl: string;
-  rpcUrl: string;
-  chainId: number;
-  entry: NetworkEntry;
-  secret: string;
-  seeded: Seed;
-};
 
 /** Waits until the indexer's first schema has every event; answers milliseconds since its tables were there. */
 async function coldIndex(sql: Sql, events: number): Promise<number> {
@@ -59,57 +45,15 @@ async function coldIndex(sql: Sql, events: number): Promise<number> {
   }
 }
 
-/** When each block was first seen, until stopped. */
-function watchBlocks(rpcUrl: string): { seenAt: Map<bigint, number>; stop(): void } {
-  const client = createPublicClient({ transport: http(rpcUrl), cacheTime: 0 });
-  const seenAt = new Map<bigint, number>();
-  let watching = true;
-  void (async () => {
-    while (watching) {
-      const number = await client.getBlockNumber();
-      if (!seenAt.has(number)) seenAt.set(number, performance.now());
-      await sleep(POLL_MS);
-    }
-  })();
-  return {
-    seenAt,
-    stop: () => {
-      watching = false;
-    },
-  };
-}
-
 /** Pays payments one after the other; answers, in order of size, how long after its block each was funded in our row. */
-async function blocksToRows(sql: Sql, place: Place, deposits: number, progress: Progress): Promise<number[]> {
-  const { folder, databaseUrl, rpcUrl, chainId, entry, secret, seeded } = place;
-  const services = { databaseUrl, secret };
-  const [api] = await Promise.all([
-    startApi({ ...services, logPath: join(folder, 'api.log') }),
-    startWorker({ ...services, operatorKeys: [hardhatKey(ROLES.operator)], logPath: join(folder, 'worker.log') }),
-  ]);
-  const shop = await Shop.open({
-    ...{ api_url: api.url, node_id: seeded.nodeId, network_id: seeded.networkId, wallet_id: seeded.walletId },
-    ...{ currencies: seeded.currencies, payment_address: hardhatAccount(ROLES.payee).address },
-    integration: { client_id: seeded.clientId, client_secret: seeded.clientSecret },
-  });
-  const buyer = createBuyer({ rpc_url: rpcUrl, eip155_id: chainId, diamond: entry.diamond }, hardhatKey(ROLES.buyer));
-  const blocks = watchBlocks(rpcUrl);
+async function blocksToRows(place: Place, seeded: Seed, deposits: number, progress: Progress): Promise<number[]> {
+  const checkout = await openCheckout(place, seeded);
   const times: number[] = [];
-  for (let paid = 0; paid < deposits; paid += 1) {
-    const payment = await shop.createPayment('USDC', '1');
-    await shop.until(payment.id, 'awaiting_deposit');
-    const paying = buyer.pay(await shop.widget(payment));
-    let fundedAt = 0;
-    while (fundedAt === 0) {
-      const [row] = await sql`select 1 from payment where id = ${payment.id} and status = 'funded'`;
-      if (row) fundedAt = performance.now();
-      else await sleep(POLL_MS);
-    }
-    const { blockNumber } = await paying;
-    times.push(fundedAt - (blocks.seenAt.get(blockNumber) ?? fundedAt));
-    if ((paid + 1) % 20 === 0) progress.step(`${paid + 1} of ${deposits} deposits are in our rows`);
+  for (let paid = 1; paid <= deposits; paid += 1) {
+    times.push(await checkout.pay(checkout.rowFunded));
+    if (paid % 20 === 0) progress.step(`${paid} of ${deposits} deposits are in our rows`);
   }
-  blocks.stop();
+  await checkout.close();
   return times.sort((a, b) => a - b);
 }
 
@@ -119,7 +63,7 @@ async function measure(progress: Progress, { events, deposits }: Options): Promi
   await chmod(folder, 0o755);
   try {
     const log = (name: string) => join(folder, `${name}.log`);
-    const [server, { rpcUrl, chainId }] = await Promise.all([
+    const [server, { rpcUrl }] = await Promise.all([
       startPostgres({ dataDir: join(folder, 'postgres'), logPath: log('postgres') }),
       startChain({ logPath: log('chain') }),
     ]);
@@ -130,14 +74,7 @@ async function measure(progress: Progress, { events, deposits }: Options): Promi
       if (done % 5_000 === 0) progress.step(`${done} events`);
     });
     const sql = connect(databaseUrl, { maxConnections: 2 });
-    const [operator, payee] = [hardhatAccount(ROLES.operator).address, hardhatAccount(ROLES.payee).address];
-    const seeded = await seed(sql, {
-      ...{ entry, rpcUrls: [rpcUrl], operator, payee, nodeName: 'bench', networkName: 'bench', confirmations: 1 },
-      policy: {
-        ...{ feeBps: 100, feeFixed: '0', feeRecipient: hardhatAccount(ROLES.feeRecipient).address, arbiter: null },
-        ...{ settlementPeriodSeconds: 86_400, resolutionPeriodSeconds: 86_400, defaultOutcome: 'refund' },
-      },
-    });
+    const seeded = await seedBench(sql, { entry, rpcUrl });
     const byHand = await copyByHand(rpcUrl, databaseUrl, entry);
     progress.step(`By hand: ${byHand.events} events in ${(byHand.ms / 1_000).toFixed(1)} s`);
     const [indexMs] = await Promise.all([
@@ -145,9 +82,7 @@ async function measure(progress: Progress, { events, deposits }: Options): Promi
       startIndexing({ databaseUrl, logPath: log('indexer') }),
     ]);
     progress.step(`By the indexer: in ${(indexMs / 1_000).toFixed(1)} s`);
-    const secret = randomBytes(32).toString('hex');
-    const place = { folder, databaseUrl, rpcUrl, chainId, entry, secret, seeded };
-    const times = await blocksToRows(sql, place, deposits, progress);
+    const times = await blocksToRows({ folder, databaseUrl, rpcUrl, entry }, seeded, deposits, progress);
     await sql.end();
     return {
       coldIndexRatio: Math.round((byHand.ms / indexMs) * 100) / 100,

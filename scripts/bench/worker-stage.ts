@@ -1,4 +1,6 @@
 /** What `npm run bench:worker` measures on: a PostgreSQL, a chain with the escrow, two operators and deals that they may release. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { createTestClient, type Hex, http, parseEther, publicActions, walletActions, zeroAddress } from 'viem';
@@ -18,11 +20,14 @@ import { buildArtifacts } from '../artifacts.ts';
 import { deploy } from '../deploy.ts';
 import { hardhatAccount, hardhatKey, ROLES } from '../dev/accounts.ts';
 import { startChain } from '../dev/hardhat.ts';
-import { startPostgres } from '../dev/postgres.ts';
+import { createDatabase, startPostgres } from '../dev/postgres.ts';
+import { startIndexing } from '../dev/services.ts';
+import { openCheckout, seedBench } from './checkout.ts';
 
 const AMOUNT_UNITS = 25_000_000n;
 const DEPOSITS_AT_ONCE = 50;
 const POLL_MS = 25;
+const WEBHOOK_WAIT_MS = 60_000;
 const DAY_SECONDS = 86_400n;
 
 export type Stage = Awaited<ReturnType<typeof openStage>>;
@@ -51,12 +56,8 @@ export async function openStage(folder: string) {
     .extend(publicActions)
     .extend(walletActions);
   const buyer = hardhatAccount(ROLES.buyer);
-  for (const [functionName, to] of [
-    ['mint', buyer.address],
-    ['approve', diamond],
-  ] as const) {
-    await chain.writeContract({ account: buyer, address: token, abi: usdcAbi, functionName, args: [to, 10n ** 15n] });
-  }
+  const erc20 = { account: buyer, address: token, abi: usdcAbi } as const;
+  await chain.writeContract({ ...erc20, functionName: 'mint', args: [buyer.address, 10n ** 15n] });
   const keys = { ours: generatePrivateKey(), other: generatePrivateKey() };
   const sql = connect(postgres.url);
   const { id: nodeId } = await createNode(sql, { name: 'bench' });
@@ -79,6 +80,8 @@ export async function openStage(folder: string) {
 
   /** Opens deals in `whose` name, with the same terms but for their numbers. */
   async function deposit(whose: keyof typeof keys, count: number): Promise<Terms[]> {
+    // Who pays a payment allows exactly its price.
+    await chain.writeContract({ ...erc20, functionName: 'approve', args: [diamond, 10n ** 15n] });
     const now = (await chain.getBlock()).timestamp;
     const operator = privateKeyToAccount(keys[whose]).address;
     const deals = Array.from(
@@ -120,6 +123,27 @@ export async function openStage(folder: string) {
       await transact(sql, (tx) => enqueue(tx, 'create_payment', payload, { key: payload.paymentId, maxAttempts: 1 }));
       const committedAt = performance.now();
       return (await pickedAt) - committedAt;
+    },
+
+    /** Pays payments one after the other; answers the milliseconds from each deposit's block to its webhook. */
+    async paidToWebhooks(payments: number): Promise<number[]> {
+      // A database of its own: the queue that is measured in the other has handlers that do nothing.
+      const databaseUrl = await createDatabase(postgres.url, 'paid');
+      await migrate(databaseUrl);
+      const place = { folder, databaseUrl, rpcUrl: node.rpcUrl, entry };
+      const paid = connect(databaseUrl, { maxConnections: 1 });
+      const seeded = await seedBench(paid, place);
+      await paid.end();
+      const indexer = await startIndexing({ databaseUrl, logPath: join(folder, 'indexer.log') });
+      const checkout = await openCheckout(place, seeded);
+      const receiver = await receiveWebhooks();
+      await checkout.sendEventsTo(receiver.url);
+      const times: number[] = [];
+      for (let index = 0; index < payments; index += 1) times.push(await checkout.pay(receiver.funded));
+      await checkout.close();
+      receiver.close();
+      await indexer.process.stop();
+      return times;
     },
 
     /** From now on a block comes so often, and only then. */
@@ -177,6 +201,35 @@ export async function openStage(folder: string) {
       await sql.end({ timeout: 5 });
       await node.stop();
       await postgres.stop();
+    },
+  };
+}
+
+/** A receiver on loopback; `funded` resolves with the time at which the event that a payment is funded came. */
+async function receiveWebhooks() {
+  const waiting = new Map<string, (at: number) => void>();
+  const server = createServer(async (request, response) => {
+    const at = performance.now();
+    let text = '';
+    for await (const chunk of request) text += chunk;
+    response.writeHead(204).end();
+    const { type, data } = JSON.parse(text);
+    if (type === 'payment.funded') waiting.get(data.payment_id)?.(at);
+  });
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    funded: (paymentId: string) =>
+      new Promise<number>((resolve, reject) => {
+        const late = setTimeout(() => reject(new Error(`No webhook of payment ${paymentId} came.`)), WEBHOOK_WAIT_MS);
+        waiting.set(paymentId, (at) => {
+          clearTimeout(late);
+          resolve(at);
+        });
+      }),
+    close(): void {
+      server.closeAllConnections();
+      server.close();
     },
   };
 }

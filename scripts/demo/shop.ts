@@ -68,6 +68,11 @@ export class Shop {
     await this.#call(`/payments/${id}/cancel`, { body: {} });
   }
 
+  /** Has every event of the shop's node sent to this URL. */
+  async addWebhookEndpoint(url: string): Promise<void> {
+    await this.#call('/webhook-endpoints', { body: { node_id: this.#stack.node_id, url } });
+  }
+
   /** Waits until the payment has this status. @throws Problem with its log when it has not within a minute */
   async until(id: string, status: string): Promise<Payment> {
     const deadline = Date.now() + WAIT_MS;

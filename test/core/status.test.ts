@@ -8,6 +8,7 @@ const unfunded: LegFacts = {
   amountUnits: 100n,
   releasedUnits: 0n,
   refundedUnits: 0n,
+  seenTransaction: null,
   cancelRequestedAt: null,
   cancelledAt: null,
 };
@@ -18,6 +19,12 @@ describe('legStatus', () => {
     ['the consumer has not frozen the terms', { offerId: null }, 'pending'],
     ['terms are frozen and nothing is on chain', {}, 'awaiting_deposit'],
     ['a deposit is not deep enough', { chainStatus: 'confirming' }, 'confirming'],
+    ['only a receipt shows a deposit', { seenTransaction: '0xbb' }, 'confirming'],
+    [
+      'a receipt showed a deposit and the deadline passed',
+      { chainStatus: 'expired', seenTransaction: '0xbb' },
+      'expired',
+    ],
     ['a deposit is deep enough', { chainStatus: 'funded' }, 'funded'],
     ['a part was refunded and nothing released', { chainStatus: 'funded', refundedUnits: 40n }, 'funded'],
     ['a part was released', { chainStatus: 'funded', releasedUnits: 40n }, 'partially_released'],
