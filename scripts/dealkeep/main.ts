@@ -1,5 +1,5 @@
 // The operator's command line: `npx dealkeep <command>`. Speaks to the API by REST, as any integrator could; only bootstrap,
-// doctor and reconcile may be given the database.
+// doctor, reconcile and rebuild may be given the database.
 import { Command, CommanderError, Option } from 'commander';
 import { bootstrapCommand } from './bootstrap.ts';
 import { completionCommand } from './completion.ts';
@@ -8,6 +8,7 @@ import { Failure } from './failure.ts';
 import { keysCommand } from './keys.ts';
 import { nodesCommand } from './nodes.ts';
 import { paymentsCommand } from './payments.ts';
+import { rebuildCommand } from './rebuild.ts';
 import { reconcileCommand } from './reconcile.ts';
 import { reservesCommand } from './reserves.ts';
 import { unmatchedCommand } from './unmatched.ts';
@@ -53,6 +54,7 @@ for (const command of [
   verifyCommand(),
   reservesCommand(),
   reconcileCommand(),
+  rebuildCommand(),
   doctorCommand(),
 ]) {
   program.addCommand(command);

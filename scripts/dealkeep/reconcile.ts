@@ -1,9 +1,7 @@
 /** `dealkeep reconcile`: whether chain, mirror and ledger say the same of every open deal, and the escrow can pay all of them. */
 import { Command, Option } from 'commander';
 import { Chain } from '../../api/core/chain.ts';
-import { connect, type Sql } from '../../api/core/db.ts';
-import { CoreError } from '../../api/core/errors.ts';
-import { listNetworks } from '../../api/core/platform.ts';
+import { connect } from '../../api/core/db.ts';
 import {
   type Account,
   agrees,
@@ -14,8 +12,8 @@ import {
 import { asText } from '../../api/core/reconciliations.ts';
 import { databaseOf, settingsOf } from './api.ts';
 import { Failure } from './failure.ts';
+import { eachNetwork } from './networks.ts';
 import { printJson, printRows } from './output.ts';
-import { progressAfter } from './progress.ts';
 
 export function reconcileCommand(): Command {
   return new Command('reconcile')
@@ -23,11 +21,14 @@ export function reconcileCommand(): Command {
     .addOption(new Option('--database-url <url>', "the database; left out: the running stack's").env('DATABASE_URL'))
     .option('--network <name>', 'only this network')
     .option('--all', 'also deals that all three hold for settled', false)
-    .action(async ({ databaseUrl, network, all }, self: Command) => {
+    .action(async ({ databaseUrl, network: name, all }, self: Command) => {
       const settings = settingsOf(self);
       const sql = connect(databaseOf(settings, databaseUrl), { maxConnections: 4 });
+      const chain = new Chain();
       try {
-        const { found, failures } = await reconcileAll(sql, { name: network, all });
+        const { found, failures } = await eachNetwork(sql, name, 'deals', (network, onProgress) =>
+          reconcileNetwork(sql, chain, network, { all, onProgress }),
+        );
         if (settings.json) printJson({ items: found.map(render), failures });
         else show(found);
         if (failures.length > 0) throw new Failure(failures.join('\n'), 3);
@@ -37,33 +38,6 @@ export function reconcileCommand(): Command {
         await sql.end({ timeout: 1 });
       }
     });
-}
-
-async function reconcileAll(
-  sql: Sql,
-  { name, all }: { name?: string; all: boolean },
-): Promise<{ found: Reconciliation[]; failures: string[] }> {
-  const chain = new Chain();
-  const networks = (await listNetworks(sql)).filter((network) => !network.archivedAt);
-  const chosen = name === undefined ? networks : networks.filter((network) => network.name === name);
-  if (chosen.length === 0) {
-    const known = networks.map((network) => network.name).join(', ');
-    throw new Failure(name === undefined ? 'There is no network.' : `No network ${name}; there are: ${known}.`, 2);
-  }
-  const found: Reconciliation[] = [];
-  const failures: string[] = [];
-  for (const network of chosen) {
-    const progress = progressAfter(2_000, (deals) => `${network.name}: ${deals} deals compared`);
-    try {
-      found.push(await reconcileNetwork(sql, chain, network, { all, onProgress: progress.report }));
-    } catch (error) {
-      if (!(error instanceof CoreError)) throw error;
-      failures.push(error.message);
-    } finally {
-      progress.end();
-    }
-  }
-  return { found, failures };
 }
 
 function render({ network, ...found }: Reconciliation) {

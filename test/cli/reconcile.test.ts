@@ -30,8 +30,11 @@ afterAll(async () => {
 
 type Run = { code: number; output: string; errors: string; json: Json };
 
-function reconcile(...args: string[]): Promise<Run> {
-  const given = ['reconcile', '--database-url', running.stack.databaseUrl, ...args];
+const reconcile = (...args: string[]) => dealkeep('reconcile', args);
+const rebuild = (...args: string[]) => dealkeep('rebuild', args);
+
+function dealkeep(command: string, args: string[]): Promise<Run> {
+  const given = [command, '--database-url', running.stack.databaseUrl, ...args];
   return new Promise((resolve, reject) => {
     const child = spawn(COMMAND, given, { stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';
@@ -54,7 +57,18 @@ async function funded(): Promise<Json> {
 
 const usdc = (run: Run): Json => run.json.items[0].tokens.find((sums: Json) => sums.currency === 'USDC');
 
-describe('dealkeep reconcile', () => {
+/** Adds to what the ledger says that a payment's escrow holds, as nobody but a superuser can. */
+async function change(paymentId: string, units: bigint): Promise<void> {
+  await market.sql.begin(async (tx) => {
+    await tx`alter table ledger_posting disable trigger ledger_posting_is_immutable`;
+    await tx`
+      update ledger_posting p set amount_units = amount_units + ${units.toString()}
+      from ledger_account a where a.node_id = p.node_id and a.id = p.account_id and a.type = 'escrow' and a.owner = ${paymentId}`;
+    await tx`alter table ledger_posting enable trigger ledger_posting_is_immutable`;
+  });
+}
+
+describe('dealkeep reconcile and rebuild', () => {
   test('finds chain, mirror and ledger the same after deposits and a release, and what is nobody’s is a surplus', async () => {
     const [kept, released] = [await funded(), await funded()];
     await market.ask(released.id, 'release');
@@ -98,25 +112,42 @@ describe('dealkeep reconcile', () => {
   });
 
   test('names the deal of a ledger row that was changed, and the token with it', async () => {
-    const { sql } = market;
     const payment = (await market.get(`/payments?node_id=${market.nodeId}&status=funded`)).json.items[0];
-    const change = (units: bigint) =>
-      sql.begin(async (tx) => {
-        await tx`alter table ledger_posting disable trigger ledger_posting_is_immutable`;
-        await tx`
-          update ledger_posting p set amount_units = amount_units + ${units.toString()}
-          from ledger_account a where a.node_id = p.node_id and a.id = p.account_id and a.type = 'escrow' and a.owner = ${payment.id}`;
-        await tx`alter table ledger_posting enable trigger ledger_posting_is_immutable`;
-      });
-    await change(5n);
+    await change(payment.id, 5n);
     const run = await reconcile('--json');
     expect(run.code).toBe(1);
     expect(run.json.items[0].differences).toMatchObject([
       { paymentId: payment.id, chain: { heldUnits: '25500000' }, ledger: { heldUnits: '25500005' } },
     ]);
     expect(usdc(run).agrees).toBe(false);
-    await change(-5n);
+    await change(payment.id, -5n);
     expect((await reconcile()).code).toBe(0);
+  });
+
+  test('rebuild names a status, released units and a ledger row that were changed, and nothing when all is well', async () => {
+    const { sql } = market;
+    const payment = (await market.get(`/payments?node_id=${market.nodeId}&status=funded`)).json.items[0];
+    const healthy = await rebuild('--json');
+    expect(healthy, healthy.errors).toMatchObject({ code: 0, json: { items: [{ payments: 3, misstated: [] }] } });
+    await sql`update payment set status = 'released' where id = ${payment.id}`;
+    await sql`update deal set released_units = 1 where payment_id = ${payment.id}`;
+    await change(payment.id, 5n);
+    const run = await rebuild('--json');
+    expect(run.code).toBe(1);
+    const named = run.json.items[0].misstated;
+    expect(named.every((one: Json) => one.paymentId === payment.id)).toBe(true);
+    expect(named.map(({ what, stands, rebuilt }: Json) => [what, stands, rebuilt])).toEqual([
+      ['leg 0: released_units', '1', '0'],
+      ['status', 'released', 'funded'],
+      ['status in its log', 'funded', 'released'],
+      [`escrow account of ${payment.id}`, '25500005', '25500000'],
+    ]);
+    await sql`update payment set status = 'funded' where id = ${payment.id}`;
+    await sql`update deal set released_units = 0 where payment_id = ${payment.id}`;
+    await change(payment.id, -5n);
+    const after = await rebuild();
+    expect(after).toMatchObject({ code: 0, output: '3 payments and their ledger are as the events say.\n' });
+    expect(await sql`select 1 from pg_namespace where nspname = 'dealkeep_shadow'`).toEqual([]);
   });
 
   test('is made once an hour by whoever comes first, and operators read it', async () => {
