@@ -13,6 +13,7 @@ import type { Sql } from './core/db.ts';
 import { CoreError, type ErrorCode, errorTable, type FieldFault, FieldFaults } from './core/errors.ts';
 import { isMirrorMissing } from './core/mirror.ts';
 import { type Integration, integrationFinder } from './core/platform.ts';
+import type { Providers } from './core/provider.ts';
 import { hasScope } from './core/scopes.ts';
 import type { Vault } from './core/vault.ts';
 import { callerOf, type RequestLimiter } from './limits.ts';
@@ -30,6 +31,8 @@ export type Services = {
   publicUrl: string;
   /** How many requests callers may make; left out: as many as they like. */
   limiter?: RequestLimiter;
+  /** Who takes cards and bank transfers; left out: nobody. */
+  providers?: Providers;
   /** Proxies whose X-Forwarded-For is believed; left out: none. */
   trustedProxies?: BlockList;
 };

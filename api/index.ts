@@ -4,14 +4,17 @@ import { addressList } from './address.ts';
 import { createApp } from './app.ts';
 import { Tokens } from './core/auth.ts';
 import { connect } from './core/db.ts';
+import { Providers } from './core/provider.ts';
 import { reseal } from './core/reseal.ts';
 import { listStandings } from './core/standing.ts';
+import { followTestClock } from './core/testClock.ts';
 import { Vault } from './core/vault.ts';
 import { startIndexing } from './indexing.ts';
 import { KEYS_USAGE, KeySettingError, openSigners } from './keys.ts';
 import { RequestLimiter } from './limits.ts';
 import { openLog } from './logging.ts';
 import { Metrics } from './metrics.ts';
+import { sandboxProvider } from './providers/sandbox.ts';
 import { startWorker } from './worker.ts';
 
 const USAGE = `Usage: node api/index.ts <api|worker|indexer|reseal|signers>
@@ -37,6 +40,8 @@ Environment:
   INDEXER_PORT     indexer: of its status page on 127.0.0.1 (default 42069); GET /readyz is 200 while every mirror follows
   INDEXER_BEHIND_MS
                    indexer: a mirror that needs longer to come to where the head was is started again (default 30000)
+  SANDBOX_URL, SANDBOX_SECRET
+                   api, worker: where the sandbox for cards and bank transfers answers, and what both share (default: none)
 ${KEYS_USAGE}  METRICS_PORT     where /metrics is served for Prometheus, on HOST (default: nowhere)
   LOG_LEVEL        default info
 `;
@@ -61,6 +66,11 @@ function wholeNumber(name: string, fallback: number): number {
 
 function openVault(): Vault {
   return new Vault(required('DEALKEEP_SECRET'), listed('DEALKEEP_OLD_SECRETS'));
+}
+
+function openProviders(): Providers {
+  const url = process.env.SANDBOX_URL;
+  return new Providers(url ? [sandboxProvider({ url, secret: required('SANDBOX_SECRET') })] : []);
 }
 
 /** Serves the process's metrics where METRICS_PORT says; answers how to stop. */
@@ -94,7 +104,18 @@ async function startApi(): Promise<() => Promise<void>> {
   };
   const limiter = new RequestLimiter(sql, limits, log);
   const trustedProxies = addressList(listed('TRUSTED_PROXIES'));
-  const app = createApp({ sql, tokens, vault, log, metrics, publicUrl, limiter, trustedProxies });
+  const app = createApp({
+    sql,
+    tokens,
+    vault,
+    log,
+    metrics,
+    publicUrl,
+    limiter,
+    trustedProxies,
+    providers: openProviders(),
+  });
+  const clock = await followTestClock(sql, (err) => log.warn({ err }, 'the test clock cannot be read'));
   const closeMetrics = serveMetrics(metrics);
   const server = serve({ fetch: app.fetch, hostname, port }, () => log.info({ publicUrl }, 'api listening'));
   server.on('error', (err) => {
@@ -107,6 +128,7 @@ async function startApi(): Promise<() => Promise<void>> {
     setTimeout(() => 'closeAllConnections' in server && server.closeAllConnections(), GRACE_MS).unref();
     await closed;
     closeMetrics();
+    await clock.stop();
     await sql.end({ timeout: 5 });
   };
 }
@@ -119,12 +141,14 @@ async function startWorking(): Promise<() => Promise<void>> {
     process.exit(2);
   });
   const sql = connect(databaseUrl);
-  const worker = await startWorker({ sql, vault: openVault(), databaseUrl, signers, log });
+  const clock = await followTestClock(sql, (err) => log.warn({ err }, 'the test clock cannot be read'));
+  const worker = await startWorker({ sql, vault: openVault(), databaseUrl, signers, providers: openProviders(), log });
   const closeMetrics = serveMetrics(new Metrics(sql));
   log.info({ signers: signers.map(({ address }) => address) }, 'worker started');
   return async () => {
     closeMetrics();
     await worker.stop();
+    await clock.stop();
     await sql.end({ timeout: 5 });
   };
 }

@@ -19,6 +19,9 @@ const operationScopes: Readonly<Record<string, Scope>> = {
   'POST /api/v1/payments/{id}/cancel': 'payments:cancel',
   'POST /api/v1/payments/{id}/release': 'payments:release',
   'POST /api/v1/payments/{id}/refund': 'payments:refund',
+  'POST /api/v1/payments/{id}/refund-excess': 'payments:refund',
+  'GET /api/v1/payments/{id}/attempts': 'payments:read',
+  'POST /api/v1/payments/{id}/attempts': 'payments:retry',
   'POST /api/v1/payments/{id}/dispute': 'payments:dispute',
   'POST /api/v1/payments/{id}/withdraw-dispute': 'payments:dispute',
   'POST /api/v1/payments/{id}/resolve': 'payments:resolve',
@@ -91,6 +94,8 @@ const operationScopes: Readonly<Record<string, Scope>> = {
   'GET /api/v1/nodes/{id}/notification-keys': 'webhooks:read',
   'POST /api/v1/nodes/{id}/notification-keys/rotate': 'webhooks:rotate',
   'GET /api/v1/events': 'events:read',
+  'GET /api/v1/test-clock': 'clock:move',
+  'POST /api/v1/test-clock': 'clock:move',
 };
 
 /** Whether an integration's token opens what the request in `c` asks for; false too when there is nothing of the kind. */

@@ -1,5 +1,6 @@
 // The worker: claims queued work, settles what the mirror says and sends webhooks, pass after pass. Any number of them may run.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { takeOver } from './core/awaited.ts';
 import { Chain } from './core/chain.ts';
@@ -9,7 +10,9 @@ import type { Sql } from './core/db.ts';
 import { startDispatcher } from './core/dispatch.ts';
 import { findOperation } from './core/operations.ts';
 import { listNetworks } from './core/platform.ts';
+import type { Providers } from './core/provider.ts';
 import { startQueue } from './core/queue.ts';
+import { stepRails } from './core/railSteps.ts';
 import { type ReconciliationRow, reconcileWhenDue } from './core/reconciliations.ts';
 import { forgetOldAnswers } from './core/replay.ts';
 import { lookAtReports } from './core/reported.ts';
@@ -25,6 +28,8 @@ const SETTLE_INTERVAL_MS = 250;
 const LOOK_BACK_BLOCKS = 256n;
 // With 300,000 legs that takes 3.3 s, a pass over what was touched 5 ms.
 const LOOK_AT_ALL_INTERVAL_MS = 300_000;
+// Somebody who has just typed a card looks at the shop's page.
+const RAILS_INTERVAL_MS = 250;
 const FORGET_INTERVAL_MS = 3_600_000;
 // How often somebody asks whether a comparison is due; one a network and hour is made.
 const RECONCILE_CHECK_MS = 60_000;
@@ -37,9 +42,10 @@ export async function startWorker(services: {
   vault: Vault;
   databaseUrl: string;
   signers: readonly Signer[];
+  providers: Providers;
   log: Logger;
 }): Promise<{ stop(): Promise<void> }> {
-  const { sql, vault, databaseUrl, signers, log } = services;
+  const { sql, vault, databaseUrl, signers, providers, log } = services;
   const chain = new Chain();
   const submitter = new Submitter({ sql, databaseUrl, chain, signers, log });
   const queue = await startQueue(
@@ -57,6 +63,7 @@ export async function startWorker(services: {
     { concurrency: CONCURRENCY, onError: (work, err) => log.warn({ work, err }, 'an attempt failed') },
   );
   const settling = settleForever(sql, chain, log);
+  const rails = stepRailsForever(sql, providers, log);
   const dispatching = startDispatcher(sql, vault, {
     clock: systemClock,
     onError: (err) => log.warn({ err }, 'webhooks cannot be sent; every pass tries again'),
@@ -78,6 +85,7 @@ export async function startWorker(services: {
       clearInterval(forgetting);
       clearInterval(reconciling);
       await settling.stop();
+      await rails.stop();
       await dispatching.stop();
       await queue.stop();
       await submitter.stop();
@@ -90,6 +98,31 @@ function reportRun(log: Logger, { id, networkId, block, deals, differing, failur
   if (failure !== null) log.warn({ ...about, failure }, 'chain, mirror and ledger cannot be compared');
   else if (differing > 0) log.error({ ...about, differing }, 'chain, mirror and ledger differ: npx dealkeep reconcile');
   else log.info(about, 'chain, mirror and ledger say the same');
+}
+
+/** Asks providers for what is due, pass after pass. */
+function stepRailsForever(sql: Sql, providers: Providers, log: Logger): { stop(): Promise<void> } {
+  let stopped = false;
+  async function run(): Promise<void> {
+    while (!stopped) {
+      let steps = 0;
+      try {
+        steps = await stepRails(sql, providers, ({ id, provider }, err) =>
+          log.warn({ attempt: id, provider, err }, 'a provider was not reached; it is asked again'),
+        );
+      } catch (err) {
+        log.warn({ err }, 'rails cannot be stepped; every pass tries again');
+      }
+      if (steps === 0) await sleep(RAILS_INTERVAL_MS);
+    }
+  }
+  const running = run();
+  return {
+    async stop() {
+      stopped = true;
+      await running;
+    },
+  };
 }
 
 /** Settles every network again and again, each on its own: one that does not answer holds up no other. */

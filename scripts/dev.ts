@@ -12,6 +12,7 @@ type Flags = {
   postgresPort: number;
   indexerPort: number;
   shopPort: number;
+  sandboxPort: number;
   databaseUrl?: string;
   rpcUrl?: string;
   json: boolean;
@@ -23,7 +24,7 @@ is used as it stands and kept. Off chain 31337 set DEPLOYER_KEY and OPERATOR_KEY
 
 Examples:
   npm start
-  npm start -- --data .data/second --port 4001 --hardhat-port 8546 --postgres-port 54330 --indexer-port 42070 --shop-port 4101
+  npm start -- --data .data/second --port 4001 --hardhat-port 8546 --postgres-port 54330 --indexer-port 42070 --shop-port 4101 --sandbox-port 4201
   npm start -- --database-url postgres://me:secret@127.0.0.1/dealkeep --rpc-url http://127.0.0.1:8545
   node scripts/dev.ts --json > stack.json`;
 
@@ -89,7 +90,7 @@ async function run(flags: Flags): Promise<void> {
 await new Command()
   .name('npm start --')
   .description(
-    'Starts PostgreSQL, a Hardhat node with the diamond and test tokens, the indexer, the API, the worker and a demo shop.',
+    'Starts PostgreSQL, a Hardhat node with the diamond and test tokens, the indexer, the API, the worker, a sandbox for cards and bank transfers, and a demo shop.',
   )
   .option('--data <dir>', 'folder for data, logs and stack.json', '.data')
   .option('--port <port>', 'of the API', port, 4000)
@@ -97,6 +98,7 @@ await new Command()
   .option('--postgres-port <port>', 'of the embedded PostgreSQL', port, 54329)
   .option('--indexer-port <port>', 'of the indexer', port, 42069)
   .option('--shop-port <port>', 'of the demo shop', port, 4100)
+  .option('--sandbox-port <port>', 'of the sandbox for cards and bank transfers', port, 4200)
   .option('--database-url <url>', 'use this PostgreSQL database and keep it', url('postgres:', 'postgresql:'))
   .option('--rpc-url <url>', 'use this chain and keep it', url('http:', 'https:'))
   .option(

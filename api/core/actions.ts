@@ -1,6 +1,7 @@
 // Owns what integrations and widgets ask of a payment after it exists: cancel, release, refund, retry, rotate, hand out call
 // data. Each takes the payment's row lock, decides, and writes state, operation, log and queued work in one transaction.
 import { type Address, type Hex, zeroAddress } from 'viem';
+import { addCharge, findAttempts, OVER } from './attempts.ts';
 import { enqueueCreation } from './creation.ts';
 import { type Sql, type Transaction, transact } from './db.ts';
 import { findDeals, termsOf } from './deals.ts';
@@ -12,6 +13,7 @@ import { inFlight, latestOperation, type OperationTarget, recordOperation, reque
 import { loadPayment, type PaymentKey, type PaymentRecord } from './payments.ts';
 import { findCurrency } from './platform.ts';
 import { spendUnfundedCancel } from './quotas.ts';
+import { cancelRailLeg, isOnRail, refundExcessOf, refundRailLeg, releaseRailLeg } from './railLegs.ts';
 import type { DealRow, OperationRow, OperationVerb, PaymentRow, PaymentStatus } from './schema.ts';
 import { legStatus, paymentStatus } from './status.ts';
 import { type TermsJson, termsToJson } from './terms.ts';
@@ -104,6 +106,7 @@ const CANCELLABLE: readonly PaymentStatus[] = [
   'confirming',
   'funded',
   'partially_released',
+  'failed',
 ];
 
 /**
@@ -118,10 +121,16 @@ export async function cancelPayment(
   actor: Actor,
   choice: LegChoice = {},
 ): Promise<OperationRow[]> {
-  return await onLegs(sql, key, choice, actor, cancelLeg);
+  return await onLegs(sql, key, choice, actor, (tx, payment, deal, by) => cancelLeg(tx, payment, deal, by, choice));
 }
 
-async function cancelLeg(tx: Transaction, payment: PaymentRow, deal: DealRow, actor: Actor): Promise<OperationRow> {
+async function cancelLeg(
+  tx: Transaction,
+  payment: PaymentRow,
+  deal: DealRow,
+  actor: Actor,
+  { leg }: LegChoice,
+): Promise<OperationRow> {
   const key = { nodeId: payment.nodeId, paymentId: payment.id };
   const status = legStatus(deal);
   const latest = await latestOperation(tx, deal);
@@ -129,6 +138,14 @@ async function cancelLeg(tx: Transaction, payment: PaymentRow, deal: DealRow, ac
   refuseWhileInFlight(latest);
   if (!CANCELLABLE.includes(status)) {
     throw new CoreError('illegal_transition', `A payment that is ${status} cannot be cancelled.`);
+  }
+  if (isOnRail(payment)) {
+    if (leg !== undefined && status !== 'funded' && status !== 'partially_released') {
+      throw new CoreError('illegal_transition', 'One charge funds all legs: until it has, cancel the whole payment.');
+    }
+    const operation = await cancelRailLeg(tx, payment, deal, actor);
+    await restate(tx, key, { message: 'Cancelled; its provider closes the charge or gives the money back.', actor });
+    return operation;
   }
   if (!deal.offerId || (!deal.handedOutAt && deal.chainStatus === 'none')) {
     const { networkId, id: legId } = deal;
@@ -160,7 +177,7 @@ export async function releasePayment(
     const latest = await latestOperation(tx, deal);
     const amountUnits = await partOf(tx, payment, deal, choice);
     if (amountUnits === null && latest?.verb === 'release' && latest.status !== 'failed') return latest;
-    return await movePart(tx, deal, latest, { full: 'release', part: 'releasePart' }, amountUnits, actor);
+    return await movePart(tx, payment, deal, latest, { full: 'release', part: 'releasePart' }, amountUnits, actor);
   });
 }
 
@@ -178,12 +195,13 @@ export async function refundPayment(
   return await onLegs(sql, key, choice, actor, async (tx, payment, deal) => {
     const amountUnits = await partOf(tx, payment, deal, choice);
     const latest = await latestOperation(tx, deal);
-    return await movePart(tx, deal, latest, { full: 'cancelDeal', part: 'refundPart' }, amountUnits, actor);
+    return await movePart(tx, payment, deal, latest, { full: 'cancelDeal', part: 'refundPart' }, amountUnits, actor);
   });
 }
 
 async function movePart(
   tx: Transaction,
+  payment: PaymentRow,
   deal: DealRow,
   latest: OperationRow | undefined,
   verbs: { full: OperationVerb; part: OperationVerb },
@@ -195,7 +213,53 @@ async function movePart(
   if (status !== 'funded' && status !== 'partially_released') {
     throw new CoreError('illegal_transition', `A payment that is ${status} cannot be ${PARTICIPLE[verbs.part]}.`);
   }
+  if (isOnRail(payment)) {
+    const move = verbs.full === 'release' ? releaseRailLeg : refundRailLeg;
+    const operation = await move(tx, payment, deal, amountUnits, actor);
+    await restate(tx, deal, { message: `${operation.verb} of a payment that its provider holds.`, actor });
+    return operation;
+  }
   return await requestOperation(tx, targetOf(deal, amountUnits === null ? verbs.full : verbs.part, amountUnits), actor);
+}
+
+/**
+ * Gives back whatever a transfer brought beyond the payment's amount, or after its end.
+ * @throws illegal_transition when there is no excess.
+ */
+export async function refundExcess(sql: Sql | Transaction, key: PaymentKey, actor: Actor): Promise<OperationRow[]> {
+  return await transact(sql, async (tx) => {
+    const { payment, deals } = await lockPayment(tx, key);
+    const [deal] = deals;
+    if (!deal) throw new Error(`Payment ${payment.id} has no leg.`);
+    return await refundExcessOf(tx, payment, deal, actor);
+  });
+}
+
+/**
+ * Opens the next attempt of a failed payment at its provider; its payer gets a new page.
+ * @throws not_retryable unless the payment has failed and is still in time.
+ */
+export async function retryCharge(
+  sql: Sql | Transaction,
+  key: PaymentKey,
+  actor: Actor,
+  now: Date,
+): Promise<PaymentRecord> {
+  await transact(sql, async (tx) => {
+    const { payment } = await lockPayment(tx, key);
+    const charges = await findAttempts(tx, key, 'charge');
+    const last = charges.at(-1);
+    if (payment.status !== 'failed' || payment.expiresAt <= now || !last || !OVER.includes(last.status)) {
+      throw new CoreError(
+        'not_retryable',
+        `Only a failed card or transfer payment that has not expired can be tried again; this one is ${payment.status}.`,
+      );
+    }
+    await addCharge(tx, payment, last.provider, last.number + 1);
+    await tx`update deal set chain_status = 'none' where node_id = ${key.nodeId} and payment_id = ${key.paymentId}`;
+    await restate(tx, key, { message: `Attempt ${last.number + 1} was asked for.`, actor });
+  });
+  return await loadPayment(sql, key);
 }
 
 const PARTICIPLE: Partial<Record<OperationVerb, string>> = { releasePart: 'released', refundPart: 'refunded' };

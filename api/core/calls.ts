@@ -45,6 +45,8 @@ export function callData({ verb, terms: json, amountUnits, arguments: more, rela
     case 'depositWithAuthorization':
     case 'depositWithPermit2':
       return relayedDeposit(terms, relay);
+    case 'refundExcess':
+      throw new Error('No contract gives excess back; a provider does.');
   }
 }
 

@@ -3,5 +3,12 @@
 /** The time as a process sees it; tests move it. */
 export type Clock = { now(): Date };
 
-/** The machine's own time. */
-export const systemClock: Clock = { now: () => new Date() };
+let offsetMs = 0;
+
+/** The installation's time: the machine's own, ahead by what the test clock was moved. */
+export const systemClock: Clock = { now: () => new Date(Date.now() + offsetMs) };
+
+/** Puts this process's {@link systemClock} ahead of the machine's time. */
+export function setClockOffset(ms: number): void {
+  offsetMs = ms;
+}

@@ -3,6 +3,8 @@
 import postgres from 'postgres';
 import { v7 as uuidv7 } from 'uuid';
 import type { Address } from 'viem';
+import { addFirstCharges } from './attempts.ts';
+import { systemClock } from './clock.ts';
 import { insertRows, isUniqueViolation, type Sql, type Transaction, transact } from './db.ts';
 import { type DealContext, draftDeals, feeOf, type LegRequest } from './deals.ts';
 import { destinationFault } from './destinations.ts';
@@ -20,6 +22,7 @@ import {
   type NodeStanding,
   type WalletRow,
 } from './platform.ts';
+import type { Provider, Providers } from './provider.ts';
 import { enqueue, enqueueNew } from './queue.ts';
 import { claimKeys, type KeyedRequest, keepAnswers } from './replay.ts';
 import type {
@@ -80,34 +83,40 @@ export type Created = { record: PaymentRecord } | { answered: Buffer };
  * @throws not_found when node, network or currency do not exist or belong to somebody else; invalid_request with every
  * wrong field; conflict when the external id is taken in the node; in_flight · idempotency_mismatch for its key.
  */
-export function paymentCreator(sql: Sql, vault: Vault): (creation: Creation) => Promise<Created> {
-  const together = new Together<Creation, Created>((creations) => createTogether(sql, vault, creations), {
+export function paymentCreator(sql: Sql, vault: Vault, providers: Providers): (creation: Creation) => Promise<Created> {
+  const together = new Together<Creation, Created>((creations) => createTogether(sql, vault, providers, creations), {
     atOnce: TRANSACTIONS_AT_ONCE,
   });
   // A member's data changes with its payment or not at all, so that a refusal has to undo its own transaction.
-  return (creation) => (creation.request.member ? createAlone(sql, vault, creation) : together.add(creation));
+  return (creation) =>
+    creation.request.member ? createAlone(sql, vault, providers, creation) : together.add(creation);
 }
 
 // One is filled while another one commits; more would be smaller, and wait for each other.
 const TRANSACTIONS_AT_ONCE = 3;
 
-async function createTogether(sql: Sql, vault: Vault, creations: Creation[]): Promise<(Created | Error)[]> {
+async function createTogether(
+  sql: Sql,
+  vault: Vault,
+  providers: Providers,
+  creations: Creation[],
+): Promise<(Created | Error)[]> {
   try {
-    return await transact(sql, (tx) => createAll(tx, vault, creations));
+    return await transact(sql, (tx) => createAll(tx, vault, providers, creations));
   } catch (error) {
     // Nothing was written: somebody else was first with a name, or one request is more than the database takes. Alone, each
     // learns its own fate.
     if (!(error instanceof postgres.PostgresError)) throw error;
     return await Promise.all(
-      creations.map((creation) => createAlone(sql, vault, creation).catch((reason: Error) => reason)),
+      creations.map((creation) => createAlone(sql, vault, providers, creation).catch((reason: Error) => reason)),
     );
   }
 }
 
-async function createAlone(sql: Sql, vault: Vault, creation: Creation): Promise<Created> {
+async function createAlone(sql: Sql, vault: Vault, providers: Providers, creation: Creation): Promise<Created> {
   try {
     return await transact(sql, async (tx) => {
-      const [created] = await createAll(tx, vault, [creation]);
+      const [created] = await createAll(tx, vault, providers, [creation]);
       if (!created || created instanceof CoreError) throw created;
       return created;
     });
@@ -121,6 +130,7 @@ async function createAlone(sql: Sql, vault: Vault, creation: Creation): Promise<
 async function createAll(
   tx: Transaction,
   vault: Vault,
+  providers: Providers,
   creations: readonly Creation[],
 ): Promise<(Created | CoreError)[]> {
   const [claims, platform] = await Promise.all([
@@ -130,7 +140,7 @@ async function createAll(
     ),
     lookUp(tx, creations),
   ]);
-  const written: { creation: Creation; record: PaymentRecord }[] = [];
+  const written: Drafted[] = [];
   const outcomes: (Created | CoreError)[] = [];
   for (const [index, creation] of creations.entries()) {
     const claim = claims[index];
@@ -139,9 +149,9 @@ async function createAll(
       continue;
     }
     try {
-      const record = await draftPayment(tx, vault, creation, platform);
-      written.push({ creation, record });
-      outcomes.push({ record });
+      const drafted = await draftPayment(tx, vault, creation, { ...platform, providers });
+      written.push({ creation, ...drafted });
+      outcomes.push({ record: drafted.record });
     } catch (error) {
       if (!(error instanceof CoreError)) throw error;
       outcomes.push(error);
@@ -219,13 +229,16 @@ function externalIdTaken(): CoreError {
   ]);
 }
 
+/** A payment as it will be written, and who takes its money when it is on a rail. */
+type Drafted = { creation: Creation; record: PaymentRecord; provider: Provider | undefined };
+
 /** The payment and its deals, as they will be written. */
 async function draftPayment(
   tx: Transaction,
   vault: Vault,
   { integration, request }: Creation,
-  platform: Platform,
-): Promise<PaymentRecord> {
+  platform: Platform & { providers: Providers },
+): Promise<Omit<Drafted, 'creation'>> {
   const node = platform.nodes.get(request.nodeId);
   if (!node?.path.includes(integration.nodeId)) throw new CoreError('not_found', 'The node does not exist.');
   const network = platform.networks.get(request.networkId);
@@ -238,8 +251,9 @@ async function draftPayment(
   const paidPriceUnits = amountOf('/paid_price', request.paidPrice, currency, faults);
   checkItems(request, priceUnits, currency, faults);
   checkReferences(request, { node, network, currency, mode: integration.mode }, platform, faults);
+  const provider = checkRail(request, { network, currency, providers: platform.providers }, faults);
   const policy = { ...node.policy, ...request.deal };
-  const context = { network, currency, policy, expiresAt: request.expiresAt };
+  const context = { network, currency, policy, expiresAt: request.expiresAt, now: systemClock.now() };
   const fee = checkFee({ priceUnits, paidPriceUnits }, context, faults);
   const drafts = draftDeals(legsOf(request, paidPriceUnits, currency, faults), fee, context, faults);
   faults.throwIfAny();
@@ -296,7 +310,7 @@ async function draftPayment(
       seenTransaction: null,
     }),
   );
-  return { payment, deals, currency, network, head: null, member };
+  return { record: { payment, deals, currency, network, head: null, member, attempts: [] }, provider };
 }
 
 function amountOf(pointer: string, text: string, currency: CurrencyRow, faults: FieldFaults): bigint | null {
@@ -391,12 +405,8 @@ function checkReferences(
   if (network.archivedAt) faults.add('/network_id', 'is archived');
   if (network.mode !== mode) faults.add('/network_id', `is a ${network.mode} network, but the integration is ${mode}`);
   if (currency.archivedAt) faults.add('/currency_id', 'is archived');
-  if (currency.networkId !== network.id) faults.add('/currency_id', 'is not a currency of the network');
   if (request.chainId !== undefined && request.chainId !== network.chainId) {
     faults.add('/chain_id', "is not the network's chain");
-  }
-  if (request.paymentMethod !== 'web3') {
-    faults.add('/payment_method', `${request.paymentMethod} has no provider on this installation`);
   }
   if (request.notifyUrl !== undefined) {
     const fault = destinationFault(request.notifyUrl, { local: node.local });
@@ -418,6 +428,25 @@ function checkReferences(
   }
 }
 
+/** Who takes the money of a payment by card or transfer, which is in fiat money; on chain it is in a token of the network. */
+function checkRail(
+  { paymentMethod }: PaymentRequest,
+  { network, currency, providers }: { network: NetworkRow; currency: CurrencyRow; providers: Providers },
+  faults: FieldFaults,
+): Provider | undefined {
+  if (paymentMethod === 'web3') {
+    if (currency.networkId !== network.id) faults.add('/currency_id', 'is not a currency of the network');
+    return undefined;
+  }
+  if (currency.type !== 'fiat') faults.add('/currency_id', `must be fiat money for ${paymentMethod}`);
+  const provider = providers.forMethod(paymentMethod, network.mode);
+  if (!provider) {
+    const where = network.mode === 'live' ? ' for live payments' : '';
+    faults.add('/payment_method', `${paymentMethod} has no provider${where} on this installation`);
+  }
+  return provider;
+}
+
 /** The member that the request names, or that it describes and that is found or added. */
 async function memberOf(
   tx: Transaction,
@@ -431,11 +460,12 @@ async function memberOf(
 }
 
 /** Writes payments with everything that must exist exactly when they do. */
-async function write(
-  tx: Transaction,
-  written: readonly { creation: Creation; record: PaymentRecord }[],
-): Promise<void> {
+async function write(tx: Transaction, written: readonly Drafted[]): Promise<void> {
   const payments = written.map(({ record }) => record.payment);
+  const onChain = payments.filter(({ paymentMethod }) => paymentMethod === 'web3');
+  const charges = written.flatMap(({ record: { payment }, provider }) =>
+    provider ? [{ payment, provider: provider.name }] : [],
+  );
   // Sent one after the other without waiting: one way to the database and back.
   await Promise.all([
     insertRows(tx, 'payment', payments),
@@ -457,7 +487,8 @@ async function write(
         },
       })),
     ),
-    enqueueNew(tx, 'create_payment', payments.map(workOf)),
+    enqueueNew(tx, 'create_payment', onChain.map(workOf)),
+    addFirstCharges(tx, charges),
     keepAnswers(
       tx,
       written.flatMap(({ creation: { keyed }, record }) =>

@@ -37,7 +37,13 @@ export type LegRequest = {
 };
 
 /** What all legs of a payment share. */
-export type DealContext = { network: NetworkRow; currency: CurrencyRow; policy: DealPolicy; expiresAt: Date };
+export type DealContext = {
+  network: NetworkRow;
+  currency: CurrencyRow;
+  policy: DealPolicy;
+  expiresAt: Date;
+  now: Date;
+};
 
 /**
  * Drafts the terms of a payment's legs. `feeUnits` is the fee of the whole payment: it is split in proportion to the amounts, to
@@ -46,13 +52,13 @@ export type DealContext = { network: NetworkRow; currency: CurrencyRow; policy: 
 export function draftDeals(
   legs: readonly LegRequest[],
   totalFeeUnits: bigint,
-  { network, currency, policy, expiresAt }: DealContext,
+  { network, currency, policy, expiresAt, now: moment }: DealContext,
   faults: FieldFaults,
 ): DealDraft[] {
   const depositDeadline = BigInt(Math.floor(expiresAt.getTime() / 1000));
   const settlementDeadline = depositDeadline + BigInt(policy.settlementPeriodSeconds);
   const resolutionDeadline = settlementDeadline + BigInt(policy.resolutionPeriodSeconds);
-  const now = BigInt(Math.floor(Date.now() / 1000));
+  const now = BigInt(Math.floor(moment.getTime() / 1000));
   if (depositDeadline <= now) faults.add('/expires_at', 'must be in the future');
   if (resolutionDeadline > now + MAXIMUM_HORIZON_SECONDS) {
     faults.add('/expires_at', 'puts the last deadline too far away');
@@ -71,7 +77,7 @@ export function draftDeals(
       networkId: network.id,
       operator: lower(network.operatorAddress),
       payee: lower(leg.payee),
-      // Fiat is refused with the payment's other faults.
+      // Fiat money has no token.
       token: lower(currency.tokenAddress ?? zeroAddress),
       amountUnits: leg.amountUnits,
       feeUnits: legFeeUnits,

@@ -12,6 +12,7 @@ import {
   requireLeg,
   targetOf,
 } from './actions.ts';
+import { systemClock } from './clock.ts';
 import type { Sql, Transaction } from './db.ts';
 import { CoreError, FieldFaults } from './errors.ts';
 import type { Actor } from './log.ts';
@@ -26,6 +27,7 @@ import {
 } from './operations.ts';
 import type { PaymentKey } from './payments.ts';
 import { findNetwork } from './platform.ts';
+import { isOnRail } from './railLegs.ts';
 import type { DealRow, OperationArguments, OperationRow, PaymentRow, PaymentStatus } from './schema.ts';
 import { legStatus } from './status.ts';
 
@@ -127,7 +129,7 @@ export async function settlePayment(
   request: SettlementRequest,
 ): Promise<OperationRow[]> {
   return await onOneLeg(sql, key, actor, request, async (tx, payment, deal) => {
-    if (request.deadline * 1000n < BigInt(Date.now())) {
+    if (request.deadline * 1000n < BigInt(systemClock.now().getTime())) {
       throw new CoreError('invalid_request', 'Not valid: deadline.', [{ pointer: '/deadline', message: 'is over' }]);
     }
     const amountUnits = await splitOf(tx, payment, deal, request);
@@ -178,6 +180,12 @@ async function onOneLeg(
   verb: LegVerb,
 ): Promise<OperationRow[]> {
   return await onLegs(sql, key, { leg }, actor, async (tx, payment, deal, by) => {
+    if (isOnRail(payment)) {
+      throw new CoreError(
+        'illegal_transition',
+        'Only what the escrow on chain holds can be disputed, settled or returned.',
+      );
+    }
     const faults = new FieldFaults();
     await requireLeg(tx, deal, leg, 'is required: the payment has several', faults);
     faults.throwIfAny();
@@ -246,7 +254,7 @@ function requireStatus(deal: DealRow, allowed: readonly PaymentStatus[], partici
 }
 
 function requireBefore(deadline: bigint, participle: string): void {
-  if (BigInt(Math.floor(Date.now() / 1000)) <= deadline) return;
+  if (BigInt(Math.floor(systemClock.now().getTime() / 1000)) <= deadline) return;
   const time = new Date(Number(deadline) * 1000).toISOString();
   throw new CoreError('illegal_transition', `The payment could be ${participle} until ${time}.`);
 }

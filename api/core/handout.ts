@@ -3,6 +3,7 @@
 import { type Address, type Hex, zeroAddress } from 'viem';
 import type { Terms } from '../../contracts/terms.ts';
 import { lockPayment } from './actions.ts';
+import { systemClock } from './clock.ts';
 import { type Sql, transact } from './db.ts';
 import { termsOf } from './deals.ts';
 import { CoreError } from './errors.ts';
@@ -102,5 +103,10 @@ async function handOut(sql: Sql, key: PaymentKey, payer: Address | null): Promis
 
 /** Whether a leg waits for a deposit that would still be in time. */
 export function isPayable(deal: DealRow): boolean {
-  return legStatus(deal) === 'awaiting_deposit' && deal.depositDeadline * 1000n > BigInt(Date.now());
+  const onChain = deal.offerId !== null;
+  return (
+    legStatus(deal) === 'awaiting_deposit' &&
+    onChain &&
+    deal.depositDeadline * 1000n > BigInt(systemClock.now().getTime())
+  );
 }

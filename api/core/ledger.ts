@@ -4,11 +4,14 @@ import { v7 as uuidv7 } from 'uuid';
 import { feeAt } from '../../contracts/terms.ts';
 import { columns, type Sql, type Transaction } from './db.ts';
 
-/** escrow: held for one payment · payer: paid in by a wallet, at most zero · payee: paid to a wallet, less what it gave back · fee: earned. */
-export type AccountType = 'payer' | 'escrow' | 'payee' | 'fee';
+/**
+ * escrow: held for one payment · payer: paid in by a wallet, at most zero · payee: paid to a wallet, less what it gave back · fee:
+ * earned. Of rails alone: pending: authorized or arrived, and funds nothing yet · excess: too much, to be given back.
+ */
+export type AccountType = 'payer' | 'escrow' | 'payee' | 'fee' | 'pending' | 'excess';
 
-/** Amounts by account type, in base units; they sum to zero. */
-export type Balances = Record<AccountType, bigint>;
+/** Amounts of a deal on chain by account type, in base units; they sum to zero. */
+export type Balances = Record<Exclude<AccountType, 'pending' | 'excess'>, bigint>;
 
 /** A deal's money: what its terms say and what left it. */
 export type DealMoney = { amountUnits: bigint; feeUnits: bigint; releasedUnits: bigint; refundedUnits: bigint };
@@ -45,6 +48,8 @@ export type DealParties = {
   payer: string;
   payee: string;
   feeRecipient: string;
+  /** The provider that holds the money; left out: the escrow contract. */
+  heldBy?: string;
 };
 
 type EntryRow = { id: string; source: string };
@@ -64,25 +69,50 @@ export async function postDealEvents(
     select id, source from ledger_entry e where node_id = ${nodeId} and leg_id = ${legId} and reverses is null
       and not exists (select 1 from ledger_entry r where r.node_id = e.node_id and r.reverses = e.id)
     order by id`;
-  const difference = standing.findIndex((entry, index) => entry.source !== events[index]?.source);
-  const kept = difference === -1 ? standing.length : difference;
+  const firstDifferent = standing.findIndex((entry, index) => entry.source !== events[index]?.source);
+  const kept = firstDifferent === -1 ? standing.length : firstDifferent;
   for (const entry of standing.slice(kept).reverse()) await reverseEntry(tx, parties, entry);
   for (const [index, event] of events.entries()) {
     if (index < kept) continue;
     const previous = events[index - 1];
     const before = previous ? balancesOf({ ...terms, ...previous }) : NOTHING;
-    await postEntry(tx, parties, event, before, balancesOf({ ...terms, ...event }));
+    await postEntry(tx, parties, event, difference(before, balancesOf({ ...terms, ...event })));
   }
 }
 
 const NOTHING: Balances = { payer: 0n, escrow: 0n, payee: 0n, fee: 0n };
 
+/** What has to be posted to come from one state of a deal's money to another. */
+export function difference(before: Balances, after: Balances): Balances {
+  return {
+    payer: after.payer - before.payer,
+    escrow: after.escrow - before.escrow,
+    payee: after.payee - before.payee,
+    fee: after.fee - before.fee,
+  };
+}
+
+/**
+ * Posts what a provider did with money that it holds: a memo entry of `amounts`, which sum to zero. The same source again changes
+ * nothing.
+ */
+export async function postMemo(
+  tx: Transaction,
+  parties: DealParties & { heldBy: string },
+  event: Pick<DealEvent, 'source' | 'name' | 'effectiveAt'>,
+  amounts: Partial<Record<AccountType, bigint>>,
+): Promise<void> {
+  if (Object.values(amounts).every((amount) => amount === 0n)) return;
+  const [known] = await tx`
+    select 1 from ledger_entry where node_id = ${parties.nodeId} and source = ${event.source}`;
+  if (!known) await postEntry(tx, parties, event, amounts);
+}
+
 async function postEntry(
   tx: Transaction,
   parties: DealParties,
-  event: DealEvent,
-  before: Balances,
-  after: Balances,
+  event: Pick<DealEvent, 'source' | 'name' | 'effectiveAt'>,
+  amounts: Partial<Record<AccountType, bigint>>,
 ): Promise<void> {
   const { nodeId, paymentId, legId, currencyId } = parties;
   const entryId = uuidv7();
@@ -91,8 +121,8 @@ async function postEntry(
     insert into ledger_entry (node_id, id, payment_id, leg_id, source, occurrence, name, effective_at)
     select ${nodeId}, ${entryId}, ${paymentId}, ${legId}, ${source}, count(*) + 1, ${name}, ${effectiveAt}
     from ledger_entry where node_id = ${nodeId} and source = ${source}`;
-  for (const type of ['payer', 'escrow', 'payee', 'fee'] as const) {
-    const amountUnits = after[type] - before[type];
+  for (const type of ['payer', 'pending', 'excess', 'escrow', 'payee', 'fee'] as const) {
+    const amountUnits = amounts[type] ?? 0n;
     if (amountUnits === 0n) continue;
     const accountId = await openAccount(tx, parties, type);
     await tx`insert into ledger_posting ${tx(columns({ nodeId, entryId, accountId, currencyId, amountUnits }))}`;
@@ -112,12 +142,12 @@ async function reverseEntry(tx: Transaction, { nodeId }: DealParties, entry: Ent
 }
 
 async function openAccount(tx: Transaction, parties: DealParties, type: AccountType): Promise<string> {
-  const { nodeId, currencyId } = parties;
-  const owners = { payer: parties.payer, escrow: parties.paymentId, payee: parties.payee, fee: parties.feeRecipient };
-  const owner = owners[type];
+  const { nodeId, currencyId, paymentId, heldBy = null } = parties;
+  const { payer, payee, feeRecipient: fee } = parties;
+  const owner = { payer, payee, fee, escrow: paymentId, pending: paymentId, excess: paymentId }[type];
   const [account] = await tx<{ id: string }[]>`
-    insert into ledger_account ${tx({ nodeId, id: uuidv7(), type, owner, currencyId })}
-    on conflict (node_id, type, owner, currency_id) do update set owner = excluded.owner returning id`;
+    insert into ledger_account ${tx({ nodeId, id: uuidv7(), type, owner, currencyId, heldBy })}
+    on conflict (node_id, type, owner, currency_id, held_by) do update set owner = excluded.owner returning id`;
   if (!account) throw new Error('The account was not opened.');
   return account.id;
 }
@@ -129,6 +159,8 @@ export type AccountRow = {
   type: AccountType;
   owner: string;
   currencyId: string;
+  /** The provider that holds it; null: the escrow contract. */
+  heldBy: string | null;
   balanceUnits: bigint;
 };
 

@@ -65,16 +65,19 @@ export async function awaitSignature(
   return operation;
 }
 
-/** Adds an operation that is done already because there is nothing to send. */
+/** Adds an operation with nothing to send to a chain: done already, or `submitted` to a rail's provider. */
 export async function recordOperation(
   tx: Transaction,
-  target: Pick<OperationTarget, 'nodeId' | 'paymentId' | 'legId' | 'networkId' | 'verb'>,
+  target: Pick<OperationTarget, 'nodeId' | 'paymentId' | 'legId' | 'networkId' | 'verb'> & {
+    amountUnits?: bigint | null;
+  },
   actor: Actor,
+  status: 'done' | 'submitted' = 'done',
 ): Promise<OperationRow> {
   return await insertOperation(
     tx,
-    { ...target, dealId: null, terms: null, amountUnits: null, stray: false },
-    'done',
+    { amountUnits: null, ...target, dealId: null, terms: null, stray: false },
+    status,
     actor,
   );
 }

@@ -5,6 +5,7 @@ import { CoreError } from './errors.ts';
 import { findMembers, type SealedMember } from './members.ts';
 import { findCurrencies, findNetworks, type Integration, mayActOn } from './platform.ts';
 import type {
+  AttemptRow,
   CurrencyRow,
   DealRow,
   NetworkRow,
@@ -26,6 +27,8 @@ export type PaymentRecord = {
   head: bigint | null;
   /** Still sealed: most who load a payment need not know whom it is for. */
   member: SealedMember | null;
+  /** On a rail: its charges and refunds, oldest first. */
+  attempts: AttemptRow[];
 };
 
 /** Who asks, and for which payment. */
@@ -47,7 +50,8 @@ async function loadRecords(sql: Sql | Transaction, payments: PaymentRow[]): Prom
   const ids = payments.map((payment) => payment.id);
   const memberIds = payments.flatMap((payment) => payment.memberId ?? []);
   const networkIds = payments.map((payment) => payment.networkId);
-  const [deals, currencies, networks, heads, members] = await Promise.all([
+  const onRails = payments.filter(({ paymentMethod }) => paymentMethod !== 'web3').map(({ id }) => id);
+  const [deals, currencies, networks, heads, members, attempts] = await Promise.all([
     sql<DealRow[]>`
       select * from deal
       where node_id = any(${nodeIds}::uuid[]) and payment_id = any(${ids}::uuid[]) order by leg`,
@@ -59,6 +63,11 @@ async function loadRecords(sql: Sql | Transaction, payments: PaymentRow[]): Prom
     sql<{ networkId: string; head: bigint }[]>`
       select network_id, head from network_head where network_id = any(${networkIds}::uuid[])`,
     findMembers(sql, nodeIds, memberIds),
+    onRails.length === 0
+      ? []
+      : sql<AttemptRow[]>`
+          select * from rail_attempt
+          where node_id = any(${nodeIds}::uuid[]) and payment_id = any(${onRails}::uuid[]) order by created_at, number`,
   ]);
   return payments.map((payment) => ({
     payment,
@@ -67,6 +76,7 @@ async function loadRecords(sql: Sql | Transaction, payments: PaymentRow[]): Prom
     network: found(networks, (network) => network.id === payment.networkId),
     head: heads.find(({ networkId }) => networkId === payment.networkId)?.head ?? null,
     member: members.find((member) => member.id === payment.memberId) ?? null,
+    attempts: attempts.filter((attempt) => attempt.paymentId === payment.id),
   }));
 }
 

@@ -88,6 +88,16 @@ export async function createCurrency(
     on conflict (network_id, token_address) do update set name = excluded.name returning id`);
 }
 
+/** Adds fiat money as a currency, if it is not there yet; its minor unit has `decimals` in ISO 4217. */
+export async function createFiat(
+  sql: Sql,
+  { code, decimals }: { code: string; decimals: number },
+): Promise<{ id: string }> {
+  return await only(sql<{ id: string }[]>`
+    insert into currency ${sql({ id: uuidv7(), type: 'fiat', code, name: code, decimals })}
+    on conflict (code) where type = 'fiat' do update set code = excluded.code returning id`);
+}
+
 /** Adds a payee wallet of a node. */
 export async function createWallet(
   sql: Sql,

@@ -82,7 +82,7 @@ export async function previewAction(
   const after = new Map(before.map((deal) => [deal.id, deal]));
   const previewed: PreviewedOperation[] = [];
   for (const operation of records) {
-    const deal = before.find(({ id }) => id === operation.legId);
+    const deal = before.find(({ id }) => id === operation.legId || operation.verb === 'refundExcess');
     if (!deal) throw new Error(`Operation ${operation.id} has no leg.`);
     const network = await findNetwork(sql, deal.networkId);
     const askedBefore = known.has(operation.id);
@@ -176,7 +176,9 @@ function isOver({ status }: OperationRow): boolean {
 
 /** A leg as an operation would leave it, once the chain confirms it. */
 function afterOperation(deal: DealRow, { verb, amountUnits, dealId }: OperationRow): DealRow {
-  if (deal.dealId === null) {
+  if (verb === 'refundExcess') return deal;
+  // A funded deal without an id is held by a provider, and moves as one on chain does.
+  if (deal.dealId === null && deal.chainStatus !== 'funded') {
     // Nothing was deposited: only closing is possible, on chain or, before anybody held call data, here alone.
     return dealId === null ? { ...deal, cancelledAt: new Date() } : { ...deal, chainStatus: 'closed' };
   }

@@ -7,6 +7,7 @@ import { dealId } from '../../contracts/terms.ts';
 import { lockPayment } from './actions.ts';
 import { callData } from './calls.ts';
 import { type Chain, isRevert, reachable, reasonOf } from './chain.ts';
+import { systemClock } from './clock.ts';
 import { type Sql, type Transaction, transact } from './db.ts';
 import { termsOf } from './deals.ts';
 import { CoreError } from './errors.ts';
@@ -87,7 +88,7 @@ function requirePayable(deal: DealRow): void {
 function requireSoon(relay: RelayedSignature): void {
   const [field, until] =
     relay.form === 'permit2' ? ['deadline', BigInt(relay.deadline)] : ['valid_before', BigInt(relay.validBefore)];
-  if (until <= BigInt(Math.floor(Date.now() / 1_000)) + MAX_VALID_SECONDS) return;
+  if (until <= BigInt(Math.floor(systemClock.now().getTime() / 1_000)) + MAX_VALID_SECONDS) return;
   throw new CoreError('invalid_request', `Not valid: ${field}.`, [
     { pointer: `/${field}`, message: 'must be within the next hour' },
   ]);

@@ -19,6 +19,8 @@ export type PaymentStatus =
   | 'failed';
 
 export type PaymentMethod = 'web3' | 'credit_card' | 'bank_transfer';
+/** The methods whose money a provider holds. */
+export type RailMethod = Exclude<PaymentMethod, 'web3'>;
 export type PaymentGroup = 'product' | 'listing_or_subscription';
 
 /** One line of a payment; the price as decimal text. */
@@ -52,8 +54,20 @@ export type PaymentRow = {
   updatedAt: Date;
 };
 
-/** What the chain says of a deal: `closed` = cancelled before any deposit, `confirming` = deposited, too few blocks deep. */
-export type ChainStatus = 'none' | 'closed' | 'expired' | 'confirming' | 'funded' | 'disputed' | 'settled';
+/**
+ * What the chain, or on a rail its provider, says of a deal: `closed` = cancelled before any deposit, `confirming` = deposited, too
+ * few blocks deep; on a rail authorized, under review or short. `awaiting` and `failed` are of rails alone.
+ */
+export type ChainStatus =
+  | 'none'
+  | 'awaiting'
+  | 'failed'
+  | 'closed'
+  | 'expired'
+  | 'confirming'
+  | 'funded'
+  | 'disputed'
+  | 'settled';
 
 /** One leg of a payment: the deal that pays one payee. */
 export type DealRow = {
@@ -96,7 +110,7 @@ export type DealRow = {
 
 /**
  * The escrow's verb that an operation calls; the parts, returnPayment, resolve and settle take an amount, the deposits carry a
- * buyer's signature.
+ * buyer's signature. `refundExcess` calls nothing: a rail's provider gives back what was too much.
  */
 export type OperationVerb =
   | 'cancelDeal'
@@ -109,7 +123,8 @@ export type OperationVerb =
   | 'settle'
   | 'returnPayment'
   | 'depositWithAuthorization'
-  | 'depositWithPermit2';
+  | 'depositWithPermit2'
+  | 'refundExcess';
 
 /** A buyer's signature that opens one deal, and what it was made over besides the terms. Times in Unix seconds as text. */
 export type RelayedSignature = { payer: Address; signature: Hex } & (
@@ -247,4 +262,58 @@ export type LogRow = {
   actorId: string | null;
   chainFact: ChainFact | null;
   createdAt: Date;
+};
+
+/** Where a bank transfer goes to. */
+export type TransferDetails = { iban: string; bic: string; holder: string; reference: string };
+
+/**
+ * Of a charge: `creating` until the provider knows it, `open` while it waits for the payer, `held` under the provider's review,
+ * `authorized` until captured, `voiding` until the provider has closed it; the others are its end. Of a refund: `requested` until
+ * the provider has said `done` or `refused`.
+ */
+export type AttemptStatus =
+  | 'creating'
+  | 'open'
+  | 'held'
+  | 'authorized'
+  | 'captured'
+  | 'declined'
+  | 'refused'
+  | 'bounced'
+  | 'voiding'
+  | 'voided'
+  | 'requested'
+  | 'done';
+
+/** One try to take a payment's money through a provider, or to give some of it back. */
+export type AttemptRow = {
+  nodeId: string;
+  id: string;
+  paymentId: string;
+  execution: 'charge' | 'refund';
+  /** 1, 2, … of its payment and execution. */
+  number: number;
+  provider: string;
+  providerReference: string | null;
+  amountUnits: bigint;
+  status: AttemptStatus;
+  reason: string | null;
+  /** The provider's count of changes up to the one applied last. */
+  sequence: bigint;
+  receivedUnits: bigint;
+  /** What of it funds the payment, and what of it is too much. */
+  fundedUnits: bigint;
+  excessUnits: bigint;
+  pageUrl: string | null;
+  transfer: TransferDetails | null;
+  operationId: string | null;
+  legId: string | null;
+  ofExcess: boolean;
+  /** Of a refund: the charge whose money it gives back. */
+  chargeId: string | null;
+  tries: number;
+  nextStepAt: Date | null;
+  createdAt: Date;
+  updatedAt: Date;
 };

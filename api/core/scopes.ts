@@ -11,7 +11,7 @@ export const scopes = {
   'payments:resolve': 'Split disputed payments as the arbiter',
   'payments:settle': 'Relay splits that payer and payee signed',
   'payments:return': 'Ask payees to give released money back',
-  'payments:retry': 'Send pending payments to the consumer again',
+  'payments:retry': 'Send pending payments to the consumer again, and try failed ones anew',
   'access_tokens:read': "See payments' access tokens; without it access_token is null",
   'access_tokens:rotate': "Revoke payments' access tokens",
   'unmatched:refund': 'Send unmatched deals back to their payers',
@@ -51,6 +51,7 @@ export const scopes = {
   'webhooks:rotate': 'Give webhook endpoints and nodes new signing keys',
   'webhooks:send': 'Send tests, and send events again',
   'events:read': 'Read the list of events',
+  'clock:move': 'Read and move the test clock; operators only',
 } as const;
 
 /** What one kind of operation needs. */

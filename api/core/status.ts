@@ -28,6 +28,10 @@ export function legStatus(leg: LegFacts): PaymentStatus {
   }
   if (leg.cancelRequestedAt) return 'cancel_requested';
   switch (chainStatus) {
+    case 'awaiting':
+      return 'awaiting_deposit';
+    case 'failed':
+      return 'failed';
     case 'funded':
       return releasedUnits > 0n ? 'partially_released' : 'funded';
     case 'confirming':

@@ -15,9 +15,13 @@ const account = z
   .object({
     id: z.uuid(),
     node_id: z.uuid(),
-    type: z.enum(['payer', 'escrow', 'payee', 'fee']),
+    type: z.enum(['payer', 'escrow', 'payee', 'fee', 'pending', 'excess']),
     owner: z.string().openapi({ description: "A wallet's address; of an escrow account the payment's id" }),
     currency_id: z.uuid(),
+    held_by: z.string().nullable().openapi({
+      description: 'The provider that holds the money, of which this is a memo; null: the escrow on chain',
+      example: 'sandbox',
+    }),
     balance_units: signedUnits,
   })
   .openapi('Account');
@@ -26,8 +30,10 @@ const entry = z
   .object({
     entry_id: z.uuid(),
     payment_id: z.uuid(),
-    name: z.string().openapi({ description: 'The event on chain' }),
-    source: z.string().openapi({ description: 'chain id:block hash:transaction hash:log index' }),
+    name: z.string().openapi({ description: 'The event on chain, or what a provider did' }),
+    source: z
+      .string()
+      .openapi({ description: 'chain id:block hash:transaction hash:log index, or provider:its reference:change' }),
     reverses: z.uuid().nullable(),
     amount_units: signedUnits,
     effective_at: z.string(),
@@ -76,6 +82,7 @@ export function accountRoutes(services: Services) {
         type: row.type,
         owner: row.owner,
         currency_id: row.currencyId,
+        held_by: row.heldBy,
         balance_units: row.balanceUnits.toString(),
       }));
       return c.json({ items, page, per_page, total }, 200);

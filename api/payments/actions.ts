@@ -2,7 +2,7 @@
 // operations, the chain decides; with `dry_run=true` it is answered with what it would do.
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Hex } from 'viem';
-import { cancelPayment, refundPayment, releasePayment } from '../core/actions.ts';
+import { cancelPayment, refundExcess, refundPayment, releasePayment } from '../core/actions.ts';
 import { Chain } from '../core/chain.ts';
 import type { Sql, Transaction } from '../core/db.ts';
 import { openDispute, resolveDispute, returnPayment, settlePayment, withdrawDispute } from '../core/disputes.ts';
@@ -67,6 +67,7 @@ const toPayee = decimalText.openapi({
 });
 
 const legBody = z.strictObject({ leg }).openapi('LegChoice');
+const emptyBody = z.strictObject({}).openapi('Nothing');
 const partBody = z.strictObject({ leg, amount }).openapi('PartChoice');
 const oneLegBody = z.strictObject({ leg: oneLeg }).openapi('OneLeg');
 const disputeBody = z
@@ -193,6 +194,14 @@ export function actionRoutes(services: Services) {
     body: partBody,
     optional: true,
     act: (body) => (tx, key, actor) => refundPayment(tx, key, actor, body),
+  });
+  mount({
+    name: 'refund-excess',
+    summary: 'Give back what a bank transfer brought too much, or too late',
+    description: 'All of it, to where it came from; `rail.excess_units` of the payment says how much.',
+    body: emptyBody,
+    optional: true,
+    act: () => (tx, key, actor) => refundExcess(tx, key, actor),
   });
   mount({
     name: 'dispute',

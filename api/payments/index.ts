@@ -15,8 +15,10 @@ import { nodeRoutes } from './nodes.ts';
 import { operationRoutes } from './operations.ts';
 import { partyRoutes } from './parties.ts';
 import { paymentRoutes } from './payments.ts';
+import { railRoutes } from './rails.ts';
 import { reconciliationRoutes } from './reconciliations.ts';
 import { reserveRoutes } from './reserves.ts';
+import { testClockRoutes } from './test-clock.ts';
 import { unmatchedRoutes } from './unmatched.ts';
 import { walletRoutes } from './wallets.ts';
 import { widgetRoutes } from './widget.ts';
@@ -38,6 +40,7 @@ export const paymentsTags = [
   { name: 'Wallets', description: "A node's payee addresses" },
   { name: 'Events', description: 'What happened to payments, in one order, to be pulled' },
   { name: 'Webhooks', description: 'Events sent to you, signed by Standard Webhooks, with a log of every attempt' },
+  { name: 'Test clock', description: 'Time, where no money is real' },
   { name: 'Integrations', description: 'Clients of the API, their scopes and secrets' },
 ];
 
@@ -47,6 +50,7 @@ export function paymentsSurface(services: Services) {
   router.route('/', loginRoutes(services));
   router.route('/', paymentRoutes(services));
   router.route('/', actionRoutes(services));
+  router.route('/', railRoutes(services));
   router.route('/', operationRoutes(services));
   router.route('/', widgetRoutes(services));
   router.route('/', widgetEventRoutes(services));
@@ -66,6 +70,7 @@ export function paymentsSurface(services: Services) {
   router.route('/', deliveryRoutes(services));
   router.route('/', integrationRoutes(services));
   router.route('/', keyRoutes(services));
+  router.route('/', testClockRoutes(services));
   router.openAPIRegistry.registerComponent('securitySchemes', 'integration', {
     type: 'http',
     scheme: 'bearer',

@@ -53,8 +53,9 @@ export const operationResponse = z
         'returnPayment',
         'depositWithAuthorization',
         'depositWithPermit2',
+        'refundExcess',
       ])
-      .openapi({ description: "The contract's function" }),
+      .openapi({ description: "The contract's function; refundExcess is a provider's alone" }),
     deal_hash: z.string().nullable().openapi({ description: 'Null: there was nothing to send' }),
     amount: z.number().nullable(),
     amount_units: z

@@ -14,6 +14,7 @@ import { legStatus } from '../core/status.ts';
 import type { Vault } from '../core/vault.ts';
 import { decimalText, jsonNumber, wholeNumber } from '../http.ts';
 import { proofResponse } from './proof.ts';
+import { railResponse, renderRail } from './rail.ts';
 import { address, label, moment } from './resource.ts';
 
 // PostgreSQL keeps no NUL in text.
@@ -260,6 +261,7 @@ export const paymentResponse = z
     deal_id: z.int().nullable().openapi({ description: "The deal's number on its network" }),
     deal: legResponse.openapi({ description: 'The first leg; most payments have one' }),
     legs: z.array(legResponse),
+    rail: railResponse.nullable().openapi({ description: 'Null for a payment on chain' }),
     created_at: z.string(),
     updated_at: z.string(),
   })
@@ -341,6 +343,7 @@ export function renderPayment(vault: Vault, record: PaymentRecord, accessToken: 
     deal_id: first.deal_id,
     deal: first,
     legs,
+    rail: renderRail(record),
     created_at: payment.createdAt.toISOString(),
     updated_at: payment.updatedAt.toISOString(),
   };

@@ -16,6 +16,7 @@ import {
 } from '../core/payments.ts';
 import type { Integration } from '../core/platform.ts';
 import { proofOfFact } from '../core/proof.ts';
+import { Providers } from '../core/provider.ts';
 import { createRouter, jsonBody, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
 import { keyHeader, keyOf, keyRefusals, once, type Restore, replay } from '../idempotency.ts';
 import { actorOf } from './actions.ts';
@@ -77,7 +78,7 @@ export function paymentRoutes(services: Services) {
   const { sql, vault } = services;
   const router = createRouter();
   const authenticated = requireIntegration(services);
-  const create = paymentCreator(sql, vault);
+  const create = paymentCreator(sql, vault, services.providers ?? new Providers());
   const find = paymentFinder(sql);
   const render = (integration: Integration, record: PaymentRecord) =>
     renderPayment(vault, record, accessTokenOf(services.tokens, integration, record));

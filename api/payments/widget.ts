@@ -15,7 +15,8 @@ import type { OperationRow } from '../core/schema.ts';
 import { legStatus } from '../core/status.ts';
 import { termsToJson } from '../core/terms.ts';
 import { bearerOf, createRouter, jsonNumber, problems, type Services } from '../http.ts';
-import { paymentResponse } from './payment.ts';
+import { paymentMethod, paymentResponse } from './payment.ts';
+import { railResponse, renderRail } from './rail.ts';
 import { address, body, idParams, json } from './resource.ts';
 
 const abiOf = (name: 'deposit' | 'depositMany') =>
@@ -74,6 +75,8 @@ export const widgetResponse = z
         status: paymentResponse.shape.status,
       }),
     ),
+    payment_method: paymentMethod,
+    rail: railResponse.nullable().openapi({ description: 'Null for a payment on chain' }),
     reported_hash: z
       .string()
       .nullable()
@@ -267,6 +270,8 @@ export function renderWidget(record: WidgetRecord): z.input<typeof widgetRespons
       deal_hash: deal.dealId,
       status: legStatus(deal),
     })),
+    payment_method: payment.paymentMethod,
+    rail: renderRail(record),
     reported_hash: reportedHash,
     relays,
     relay: relay && renderRelay(relay),

@@ -140,9 +140,12 @@ function median(values: number[]): number {
 
 async function measure(payments: number, progress: Progress): Promise<Figures> {
   const dataDir = await mkdtemp(join(tmpdir(), 'dealkeep-bench-'));
-  const [port, hardhatPort, postgresPort, indexerPort, shopPort] = await Promise.all([1, 2, 3, 4, 5].map(freePort));
-  if (!port || !hardhatPort || !postgresPort || !indexerPort || !shopPort) throw new Error('No free ports.');
-  const stack = new Stack({ dataDir, port, hardhatPort, postgresPort, indexerPort, shopPort }, progress);
+  const [port, hardhatPort, postgresPort, indexerPort, shopPort, sandboxPort] = await Promise.all(
+    [1, 2, 3, 4, 5, 6].map(freePort),
+  );
+  if (!port || !hardhatPort || !postgresPort || !indexerPort || !shopPort || !sandboxPort)
+    throw new Error('No free ports.');
+  const stack = new Stack({ dataDir, port, hardhatPort, postgresPort, indexerPort, shopPort, sandboxPort }, progress);
   const stop = async () => {
     await stack.stop();
     await rm(dataDir, { recursive: true, force: true });

@@ -37,6 +37,7 @@ export function farewell(stack: StackFile, dataDir: string): string {
     `  API          ${stack.api_url}/api/v1`,
     `  reference    ${stack.docs_url}`,
     `  demo shop    ${stack.shop_url}`,
+    `  sandbox      ${stack.sandbox_url}/bank, a bank to send transfers from`,
     `  chain        ${stack.rpc_url} (chain id ${stack.eip155_id})`,
     `  diamond      ${stack.diamond}`,
     ...tokens,

@@ -8,6 +8,7 @@ import {
   authenticate,
   createChain,
   createCurrency,
+  createFiat,
   createIntegration,
   createNetwork,
   createNode,
@@ -78,6 +79,8 @@ export async function seed(sql: Sql, options: SeedOptions): Promise<Seed> {
     });
     currencies[symbol] = currency.id;
   }
+  const euro = await createFiat(sql, { code: 'EUR', decimals: 2 });
+  currencies.EUR = euro.id;
   const node = await createNode(sql, { name: options.nodeName, policy: options.policy, local: true });
   const wallet = await createWallet(sql, {
     nodeId: node.id,

@@ -7,6 +7,8 @@ const ROOT = join(import.meta.dirname, '../..');
 
 export type ServiceOptions = {
   databaseUrl: string;
+  /** Where the sandbox for cards and bank transfers answers; left out: there is none. */
+  sandbox?: SandboxAccess;
   /** 32 bytes in hex, the same for every process of a stack. */
   secret: string;
   logPath: string;
@@ -15,9 +17,12 @@ export type ServiceOptions = {
 // A bench drives thousands of requests a second from one integration and one address.
 const GENEROUS = { RATE_LIMIT_INTEGRATION: '1000000', RATE_LIMIT_ADDRESS: '1000000' };
 
+/** What API and worker need to know of a sandbox. */
+export type SandboxAccess = { url: string; secret: string };
+
 function startService(
   role: 'api' | 'worker',
-  { databaseUrl, secret, logPath }: ServiceOptions,
+  { databaseUrl, secret, logPath, sandbox }: ServiceOptions,
   env: Record<string, string>,
 ) {
   return startProcess({
@@ -26,7 +31,14 @@ function startService(
     args: ['api/index.ts', role],
     cwd: ROOT,
     logPath,
-    env: { ...GENEROUS, ...process.env, DATABASE_URL: databaseUrl, DEALKEEP_SECRET: secret, ...env },
+    env: {
+      ...GENEROUS,
+      ...process.env,
+      DATABASE_URL: databaseUrl,
+      DEALKEEP_SECRET: secret,
+      ...(sandbox && { SANDBOX_URL: sandbox.url, SANDBOX_SECRET: sandbox.secret }),
+      ...env,
+    },
   });
 }
 
@@ -53,6 +65,34 @@ export async function startApi(
       () => false,
     );
   return await startedOr(child, waitUntil('The API', isReady), { url, process: child });
+}
+
+/** Starts the sandbox for cards and bank transfers, which tells its changes to the API at `apiUrl`. */
+export async function startSandbox(options: {
+  port: number;
+  secret: string;
+  /** Where it keeps its charges. */
+  books: string;
+  apiUrl: string;
+  logPath: string;
+}): Promise<{ url: string; process: RunningProcess }> {
+  const { port, secret, books, apiUrl, logPath } = options;
+  const url = `http://127.0.0.1:${port}`;
+  const callbackUrl = `${apiUrl}/api/v1/providers/sandbox/callbacks`;
+  const child = startProcess({
+    name: 'Sandbox',
+    command: process.execPath,
+    args: ['scripts/sandbox/server.ts', '--port', String(port), '--callback-url', callbackUrl, '--books', books],
+    cwd: ROOT,
+    logPath,
+    env: { ...process.env, SANDBOX_SECRET: secret },
+  });
+  const isReady = () =>
+    fetch(`${url}/healthz`).then(
+      (response) => response.ok,
+      () => false,
+    );
+  return await startedOr(child, waitUntil('The sandbox', isReady), { url, process: child });
 }
 
 /** Starts the indexer's supervisor, whose status page is on `port`, and waits until every mirror follows its chain. */

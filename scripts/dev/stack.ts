@@ -1,4 +1,5 @@
 /** Starts every part of a local stack in order, watches them, and stops them in the opposite order. */
+import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { connect, migrate } from '../../api/core/db.ts';
@@ -10,7 +11,7 @@ import { Problem } from './problem.ts';
 import { describeExit, type RunningProcess, stopEverything } from './processes.ts';
 import type { Progress } from './progress.ts';
 import { type SeedPolicy, seed } from './seed.ts';
-import { buildWidget, startApi, startIndexing, startShop, startWorker } from './services.ts';
+import { buildWidget, startApi, startIndexing, startSandbox, startShop, startWorker } from './services.ts';
 import { findStackFile, removeStackFile, type StackFile, stackFilePath, writeStackFile } from './stackfile.ts';
 import {
   castFor,
@@ -30,6 +31,7 @@ export type StackOptions = {
   postgresPort: number;
   indexerPort: number;
   shopPort: number;
+  sandboxPort: number;
   /** Use and keep this database instead of a fresh one. */
   databaseUrl?: string;
   /** Use and keep this chain instead of a fresh one. */
@@ -112,7 +114,10 @@ export class Stack {
     await keepSecrets(this.#dataDir, { masterSecret: secret, credentials: { clientId, clientSecret } });
     this.#progress.step('Marketplace with deal policy, network, currencies, wallet and integration seeded');
 
-    const { port, indexerPort, shopPort } = this.#options;
+    const { port, indexerPort, shopPort, sandboxPort } = this.#options;
+    const books = join(this.#dataDir, 'sandbox.json');
+    if (givenDatabase === undefined) await rm(books, { force: true });
+    const sandbox = { url: `http://127.0.0.1:${sandboxPort}`, secret: randomBytes(32).toString('hex') };
     const log = (name: string) => this.#log(name);
     const [indexer, api] = await Promise.all([
       this.#add(
@@ -120,12 +125,17 @@ export class Stack {
         startIndexing({ databaseUrl, logPath: log('indexer'), port: indexerPort }),
         ({ url }) => `follows the chain, ${url}`,
       ),
-      this.#add('API', startApi({ databaseUrl, secret, logPath: log('api'), port }), ({ url }) => `answers at ${url}`),
+      this.#add(
+        'API',
+        startApi({ databaseUrl, secret, sandbox, logPath: log('api'), port }),
+        ({ url }) => `answers at ${url}`,
+      ),
       this.#add(
         'Worker',
         startWorker({
           databaseUrl,
           secret,
+          sandbox,
           logPath: log('worker'),
           operatorKeys: [cast.operatorKey, cast.arbiterKey].filter((key) => key !== null),
         }),
@@ -133,11 +143,18 @@ export class Stack {
       ),
     ]);
 
+    await this.#add(
+      'Sandbox',
+      startSandbox({ port: sandboxPort, secret: sandbox.secret, books, apiUrl: api.url, logPath: log('sandbox') }),
+      ({ url }) => `takes cards and bank transfers at ${url}`,
+    );
+
     const stack: StackFile = {
       process_id: process.pid,
       started_at: new Date().toISOString(),
       api_url: api.url,
       docs_url: `${api.url}/docs`,
+      sandbox_url: sandbox.url,
       shop_url: `http://127.0.0.1:${shopPort}`,
       openapi_url: `${api.url}/api/v1/openapi.json`,
       indexer_url: indexer.url,
@@ -198,10 +215,11 @@ export class Stack {
         `A stack runs in ${this.#dataDir} already (process ${running.process_id}): stop it with Ctrl-C or \`kill ${running.process_id}\`, or choose another folder with --data DIR.`,
       );
     }
-    const { port, shopPort, indexerPort, hardhatPort, postgresPort, rpcUrl, databaseUrl } = this.#options;
+    const { port, shopPort, sandboxPort, indexerPort, hardhatPort, postgresPort, rpcUrl, databaseUrl } = this.#options;
     const needed = [
       [port, '--port', 'API'],
       [shopPort, '--shop-port', 'demo shop'],
+      [sandboxPort, '--sandbox-port', 'sandbox'],
       [indexerPort, '--indexer-port', 'indexer'],
       ...(rpcUrl === undefined ? [[hardhatPort, '--hardhat-port', 'chain'] as const] : []),
       ...(databaseUrl === undefined ? [[postgresPort, '--postgres-port', 'PostgreSQL'] as const] : []),

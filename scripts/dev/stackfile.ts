@@ -11,6 +11,8 @@ export type StackFile = {
   started_at: string;
   api_url: string;
   docs_url: string;
+  /** The provider of cards and bank transfers. */
+  sandbox_url: string;
   /** The demo shop. */
   shop_url: string;
   openapi_url: string;

@@ -29,7 +29,7 @@ afterEach(async () => {
 });
 
 function flags(): string[] {
-  const names = ['--port', '--hardhat-port', '--postgres-port', '--indexer-port', '--shop-port'];
+  const names = ['--port', '--hardhat-port', '--postgres-port', '--indexer-port', '--shop-port', '--sandbox-port'];
   return ['--json', '--data', dataDir, ...names.flatMap((name, index) => [name, String(ports[index])])];
 }
 
