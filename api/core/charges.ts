@@ -105,7 +105,9 @@ async function moveMoney(
   }
   const over = excessUnits - charge.excessUnits;
   await postMemo(tx, parties, event('Excess'), { pending: -over, excess: over });
-  const closing = charge.status === 'voiding' && !(OVER as readonly string[]).includes(state);
+  // A card that was typed in time goes on although we were about to close its charge; a cancelled payment takes it no more.
+  const inTime = open && (state === 'authorized' || state === 'held');
+  const closing = charge.status === 'voiding' && !inTime && !(OVER as readonly string[]).includes(state);
   return { status: closing ? 'voiding' : state, receivedUnits, fundedUnits, excessUnits };
 }
 

@@ -240,7 +240,7 @@ export async function findNetwork(sql: Sql | Transaction, id: string): Promise<N
 }
 
 /** Every network. */
-export async function listNetworks(sql: Sql): Promise<NetworkRow[]> {
+export async function listNetworks(sql: Sql | Transaction): Promise<NetworkRow[]> {
   return await sql<NetworkRow[]>`select n.*, c.eip155_id from network n join chain c on c.id = n.chain_id`;
 }
 

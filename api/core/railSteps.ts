@@ -69,7 +69,9 @@ async function stepCharge(sql: Sql, provider: Provider, attempt: AttemptRow, ask
     case 'voiding': {
       // Asked first, so that whatever came in the last second is there before the door closes.
       await applyAnswer(sql, provider, attempt, await provider.status(reference, asking), 'answer');
-      await applyAnswer(sql, provider, attempt, await provider.void(reference, asking), 'answer');
+      const [still] = await sql`
+        select 1 from rail_attempt where node_id = ${attempt.nodeId} and id = ${attempt.id} and status = 'voiding'`;
+      if (still) await applyAnswer(sql, provider, attempt, await provider.void(reference, asking), 'answer');
       break;
     }
     default:

@@ -43,7 +43,7 @@ export async function readTestClock(sql: Sql | Transaction, { lock = false } = {
  * @throws forbidden · invalid_request: it would go back · upstream_unavailable: a chain or a provider does not follow; ask again.
  */
 export async function moveTestClock(
-  sql: Sql,
+  sql: Sql | Transaction,
   providers: Providers,
   integration: Integration,
   move: ClockMove,
@@ -57,14 +57,14 @@ export async function moveTestClock(
       const message = `would move the clock back; it is ${before.now.toISOString()}`;
       throw new CoreError('invalid_request', `Not valid: ${field}.`, [{ pointer: `/${field}`, message }]);
     }
-    await Promise.all([...(await localChains(sql)).map((url) => moveChain(url, now)), moveProviders(providers, now)]);
+    await Promise.all([...(await localChains(tx)).map((url) => moveChain(url, now)), moveProviders(providers, now)]);
     const offsetMs = now.getTime() - Date.now();
     await tx`update test_clock set offset_ms = ${offsetMs}`;
     // What is open at a provider may have changed by the hour alone.
     await tx`
       update rail_attempt set next_step_at = now()
       where next_step_at is not null and status in ('open', 'held', 'captured', 'voided', 'requested')`;
-    await tx.notify(CHANNEL, String(offsetMs));
+    await tx`select pg_notify(${CHANNEL}, ${String(offsetMs)})`;
     return { now, offsetMs };
   });
   setClockOffset(moved.offsetMs);
@@ -80,7 +80,7 @@ async function moveProviders(providers: Providers, now: Date): Promise<void> {
   }
 }
 
-async function localChains(sql: Sql): Promise<string[]> {
+async function localChains(sql: Sql | Transaction): Promise<string[]> {
   const local = (await listNetworks(sql)).filter(
     ({ eip155Id, archivedAt }: NetworkRow) => eip155Id === LOCAL_CHAIN_ID && archivedAt === null,
   );

@@ -3,6 +3,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { Providers } from '../core/provider.ts';
 import { moveTestClock, readTestClock, requireTestClock, type TestClock } from '../core/testClock.ts';
 import { createRouter, jsonBody, problems, requireIntegration, type Services, wholeNumber } from '../http.ts';
+import { keyHeader, keyRefusals, once } from '../idempotency.ts';
 import { body, json } from './resource.ts';
 
 const MAX_ADVANCE_SECONDS = 10 * 365 * 86_400;
@@ -60,16 +61,26 @@ export function testClockRoutes(services: Services) {
       description:
         'API, workers, providers and local chains follow within a second: deadlines pass, retries fall due, transfers clear. Refused where a live network or integration exists.',
       middleware: [authenticated, jsonBody()] as const,
-      request: { body: body(moveRequest) },
+      request: { headers: keyHeader, body: body(moveRequest) },
       responses: {
         200: json(clockResponse, 'What the clock shows now'),
-        ...problems('invalid_request', 'unauthenticated', 'forbidden', 'upstream_unavailable', 'payload_too_large'),
+        ...problems(
+          ...([
+            'invalid_request',
+            'unauthenticated',
+            'forbidden',
+            'upstream_unavailable',
+            'payload_too_large',
+          ] as const),
+          ...keyRefusals,
+        ),
       },
     }),
     async (c) => {
       const { now, advance_seconds: advanceSeconds = 0 } = c.req.valid('json');
       const move = now === undefined ? { advanceSeconds } : { now: new Date(now) };
-      return c.json(render(await moveTestClock(sql, providers, c.get('integration'), move)), 200);
+      const integration = c.get('integration');
+      return await once(c, services, 200, async (tx) => render(await moveTestClock(tx, providers, integration, move)));
     },
   );
 

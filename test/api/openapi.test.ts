@@ -97,10 +97,12 @@ describe('GET /api/v1/openapi.json', () => {
           expect(description, name).toContain(`(${code})`);
         }
       }
-      // What a widget brings is the same whenever it comes again: a signature, a hash.
+      // What a widget or a provider brings is the same whenever it comes again: a signature, a hash, a charge.
       const takesKey = operation.parameters.some((parameter: Json) => parameter.name === 'Idempotency-Key');
       expect(takesKey, `${name} takes an Idempotency-Key`).toBe(
-        name.startsWith('post ') && operation.operationId !== 'createToken' && !name.startsWith('post /api/v1/widget/'),
+        name.startsWith('post ') &&
+          operation.operationId !== 'createToken' &&
+          !/^post \/api\/v1\/(widget|providers)\//.test(name),
       );
     }
   });

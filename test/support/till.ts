@@ -1,6 +1,7 @@
 /**
  * A till of its own for tests of cards and bank transfers: a database, the API and a worker as processes, and the sandbox, which can be
- * killed and started again on its books. No chain is needed.
+ * killed and started again on its books. No contract
+ * is needed; with `chain: 'own'` a bare chain is there whose time may be moved.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -10,10 +11,12 @@ import { inject } from 'vitest';
 import { migrate } from '../../api/core/db.ts';
 import { createFiat } from '../../api/core/platform.ts';
 import { apiKeyOf } from '../../api/providers/sandbox.ts';
+import { startChain } from '../../scripts/dev/hardhat.ts';
 import { freePort } from '../../scripts/dev/ports.ts';
 import { createDatabase } from '../../scripts/dev/postgres.ts';
 import { startApi, startSandbox, startWorker } from '../../scripts/dev/services.ts';
 import { type Answer, type Json, openMarketplace } from '../api/marketplace.ts';
+import { chainOf } from './wallet.ts';
 
 export type Till = Awaited<ReturnType<typeof openTill>>;
 
@@ -25,12 +28,14 @@ export const CARDS = {
 };
 
 /** Opens a till; `local` false: its node may not be led to private addresses. */
-export async function openTill({ local = true }: { local?: boolean } = {}) {
+export async function openTill({ local = true, chain }: { local?: boolean; chain?: 'own' } = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'dealkeep-till-'));
   const shared = inject('stack');
   const databaseUrl = await createDatabase(shared.databaseUrl, `till_${randomBytes(8).toString('hex')}`);
   await migrate(databaseUrl);
-  const market = await openMarketplace({ stack: { ...shared, databaseUrl }, local });
+  const ownChain = chain && (await startChain({ logPath: join(folder, 'chain.log') }));
+  const rpcUrl = ownChain?.rpcUrl ?? shared.rpcUrl;
+  const market = await openMarketplace({ stack: { ...shared, databaseUrl, rpcUrl }, local });
   const euro = await createFiat(market.sql, { code: 'EUR', decimals: 2 });
   const [apiPort, sandboxPort] = await Promise.all([freePort(), freePort()]);
   const apiUrl = `http://127.0.0.1:${apiPort}`;
@@ -123,6 +128,8 @@ export async function openTill({ local = true }: { local?: boolean } = {}) {
     /** Sends a transfer of so many cents from a payer's bank. */
     sendTransfer: (remittance: string, cents: number, { bounces = false } = {}) =>
       form(`${access.url}/bank`, { remittance, amount: String(cents), ...(bounces && { bounces: 'true' }) }),
+    /** The newest block's time in Unix seconds. */
+    chainTime: async () => Number((await chainOf({ ...shared, rpcUrl }).getBlock()).timestamp),
     misbehave: (callbacks: 'prompt' | 'lost' | 'repeated' | 'reversed') => asMerchant('/faults', { callbacks }),
     logs: async (id: string): Promise<Json[]> => (await get(`/payments/${id}/logs?per_page=100`)).json.items.reverse(),
     /** Balances of a payment's accounts in cents, by type, those that are zero left out. */
@@ -145,6 +152,7 @@ export async function openTill({ local = true }: { local?: boolean } = {}) {
     async stop() {
       await Promise.all([api.process.stop(), worker.process.stop(), sandbox.process.stop()]);
       await market.close();
+      await ownChain?.stop();
       await rm(folder, { recursive: true, force: true });
     },
   };
