@@ -13,6 +13,7 @@ type Flags = {
   indexerPort: number;
   shopPort: number;
   sandboxPort: number;
+  cluster: boolean;
   databaseUrl?: string;
   rpcUrl?: string;
   json: boolean;
@@ -25,6 +26,8 @@ is used as it stands and kept. Off chain 31337 set DEPLOYER_KEY and OPERATOR_KEY
 Examples:
   npm start
   npm start -- --data .data/second --port 4001 --hardhat-port 8546 --postgres-port 54330 --indexer-port 42070 --shop-port 4101 --sandbox-port 4201
+  npm run start:cluster
+  npm start -- --data .data/second --port 4001 --hardhat-port 8546 --postgres-port 54330 --indexer-port 42070 --shop-port 4101
   npm start -- --database-url postgres://me:secret@127.0.0.1/dealkeep --rpc-url http://127.0.0.1:8545
   node scripts/dev.ts --json > stack.json`;
 
@@ -99,6 +102,7 @@ await new Command()
   .option('--indexer-port <port>', 'of the indexer', port, 42069)
   .option('--shop-port <port>', 'of the demo shop', port, 4100)
   .option('--sandbox-port <port>', 'of the sandbox for cards and bank transfers', port, 4200)
+  .option('--cluster', 'two APIs behind a balancer on --port, and two workers', false)
   .option('--database-url <url>', 'use this PostgreSQL database and keep it', url('postgres:', 'postgresql:'))
   .option('--rpc-url <url>', 'use this chain and keep it', url('http:', 'https:'))
   .option(

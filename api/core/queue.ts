@@ -72,6 +72,8 @@ function jobKey(name: WorkName, key: string): string {
 
 // A session lock dies with its worker's connection, so a killed worker is noticed within one interval.
 const TAKEOVER_INTERVAL_MS = 2_000;
+// Work that kills whoever takes it must not go round for ever.
+const MOST_AFTER_DEATHS = 5;
 // Idle pickup is by NOTIFY; polling only covers a lost one and retries that fall due.
 const POLL_INTERVAL_MS = 1_000;
 
@@ -139,6 +141,10 @@ async function takeOver(sql: Sql): Promise<void> {
     await sql.begin(async (tx) => {
       const [lock] = await tx<{ free: boolean }[]>`select pg_try_advisory_xact_lock(${lockKey}) as free`;
       if (!lock?.free) return;
+      // An attempt that its worker's death ended has not failed: work that may be tried only once is tried once more.
+      await tx`
+        update graphile_worker._private_jobs set max_attempts = max_attempts + 1
+        where locked_by = any (${workerIds}) and attempts >= max_attempts and max_attempts < ${MOST_AFTER_DEATHS}`;
       await tx`select graphile_worker.force_unlock_workers(${workerIds})`;
       await tx`delete from worker_process where lock_key = ${lockKey}`;
     });

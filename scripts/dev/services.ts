@@ -52,13 +52,19 @@ async function startedOr<T>(child: RunningProcess, ready: Promise<void>, started
   }
 }
 
-/** Starts the API on 127.0.0.1, on a free port when none is given, and waits until it is usable. */
+/** Starts the API on 127.0.0.1, on a free port when none is given, and waits until it is usable; `publicUrl`: of the balancer in front. */
 export async function startApi(
-  options: ServiceOptions & { port?: number },
+  options: ServiceOptions & { port?: number; publicUrl?: string },
 ): Promise<{ url: string; process: RunningProcess }> {
   const port = options.port ?? (await freePort());
   const url = `http://127.0.0.1:${port}`;
-  const child = startService('api', options, { HOST: '127.0.0.1', PORT: String(port), PUBLIC_URL: url });
+  const child = startService('api', options, {
+    HOST: '127.0.0.1',
+    PORT: String(port),
+    PUBLIC_URL: options.publicUrl ?? url,
+    // Behind a balancer: that one says whose request it is.
+    ...(options.publicUrl !== undefined && { TRUSTED_PROXIES: '127.0.0.1' }),
+  });
   const isReady = () =>
     fetch(`${url}/readyz`).then(
       (response) => response.status === 200,

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { connect, migrate } from '../../api/core/db.ts';
+import { startBalancer } from '../cluster/balancer.ts';
 import { compileContracts, HARDHAT_CHAIN_ID, startChain } from './hardhat.ts';
 import { requireFreePort } from './ports.ts';
 import { startPostgres } from './postgres.ts';
@@ -11,7 +12,15 @@ import { Problem } from './problem.ts';
 import { describeExit, type RunningProcess, stopEverything } from './processes.ts';
 import type { Progress } from './progress.ts';
 import { type SeedPolicy, seed } from './seed.ts';
-import { buildWidget, startApi, startIndexing, startSandbox, startShop, startWorker } from './services.ts';
+import {
+  buildWidget,
+  type ServiceOptions,
+  startApi,
+  startIndexing,
+  startSandbox,
+  startShop,
+  startWorker,
+} from './services.ts';
 import { findStackFile, removeStackFile, type StackFile, stackFilePath, writeStackFile } from './stackfile.ts';
 import {
   castFor,
@@ -32,15 +41,21 @@ export type StackOptions = {
   indexerPort: number;
   shopPort: number;
   sandboxPort: number;
+  /** Two APIs behind a balancer on `port`, and two workers. */
+  cluster?: boolean;
   /** Use and keep this database instead of a fresh one. */
   databaseUrl?: string;
   /** Use and keep this chain instead of a fresh one. */
   rpcUrl?: string;
 };
 
-type Part = { name: string; process: RunningProcess; stop(): Promise<void> };
+type Part = { stop(): Promise<void> };
 
 const POLICY_PERIOD_SECONDS = 14 * 86_400;
+
+function fileNameOf(name: string): string {
+  return name.toLowerCase().replace(' ', '-');
+}
 
 /** A stack on its way up, up, or on its way down. */
 export class Stack {
@@ -114,7 +129,7 @@ export class Stack {
     await keepSecrets(this.#dataDir, { masterSecret: secret, credentials: { clientId, clientSecret } });
     this.#progress.step('Marketplace with deal policy, network, currencies, wallet and integration seeded');
 
-    const { port, indexerPort, shopPort, sandboxPort } = this.#options;
+    const { indexerPort, shopPort, sandboxPort } = this.#options;
     const books = join(this.#dataDir, 'sandbox.json');
     if (givenDatabase === undefined) await rm(books, { force: true });
     const sandbox = { url: `http://127.0.0.1:${sandboxPort}`, secret: randomBytes(32).toString('hex') };
@@ -125,21 +140,20 @@ export class Stack {
         startIndexing({ databaseUrl, logPath: log('indexer'), port: indexerPort }),
         ({ url }) => `follows the chain, ${url}`,
       ),
-      this.#add(
-        'API',
-        startApi({ databaseUrl, secret, sandbox, logPath: log('api'), port }),
-        ({ url }) => `answers at ${url}`,
-      ),
-      this.#add(
-        'Worker',
-        startWorker({
-          databaseUrl,
-          secret,
-          sandbox,
-          logPath: log('worker'),
-          operatorKeys: [cast.operatorKey, cast.arbiterKey].filter((key) => key !== null),
-        }),
-        () => `signs as operator ${cast.operator}`,
+      this.#startApis({ databaseUrl, secret, sandbox }),
+      ...this.#copies('Worker').map((name) =>
+        this.#add(
+          name,
+          startWorker({
+            databaseUrl,
+            secret,
+            sandbox,
+            logPath: log(fileNameOf(name)),
+            operatorKeys: [cast.operatorKey, cast.arbiterKey].filter((key) => key !== null),
+          }),
+          () => `signs as operator ${cast.operator}`,
+          { replaceable: this.#options.cluster },
+        ),
       ),
     ]);
 
@@ -244,6 +258,31 @@ export class Stack {
     this.#progress.step('Checkout widget built');
   }
 
+  /** One API; in a cluster two, and the balancer that all requests go through. */
+  async #startApis(services: Omit<ServiceOptions, 'logPath'>): Promise<{ url: string }> {
+    const { port, cluster } = this.#options;
+    const told = ({ url }: { url: string }) => `answers at ${url}`;
+    if (!cluster) return await this.#add('API', startApi({ ...services, logPath: this.#log('api'), port }), told);
+    const publicUrl = `http://127.0.0.1:${port}`;
+    const apis = await Promise.all(
+      this.#copies('API').map((name) => {
+        const starting = startApi({ ...services, logPath: this.#log(fileNameOf(name)), publicUrl });
+        return this.#add(name, starting, told, { replaceable: true });
+      }),
+    );
+    const balancer = await startBalancer(
+      port,
+      apis.map(({ url }) => url),
+    );
+    this.#parts.push(balancer);
+    this.#progress.step(`Balancer answers at ${balancer.url}, round robin`);
+    return balancer;
+  }
+
+  #copies(name: string): string[] {
+    return this.#options.cluster ? [`${name} 1`, `${name} 2`] : [name];
+  }
+
   async #startDatabase(): Promise<string> {
     const dataDir = join(this.#dataDir, 'postgres');
     const server = await this.#add(
@@ -263,17 +302,22 @@ export class Stack {
     return chain.rpcUrl;
   }
 
-  /** Waits for a part to start, remembers how to stop it, and raises the alarm when it ends by itself. */
+  /** Waits for a part to start, remembers how to stop it, and raises the alarm when it ends by itself and nothing takes its place. */
   async #add<T extends { process: RunningProcess; stop?(): Promise<void> }>(
     name: string,
     starting: Promise<T>,
     report: (started: T) => string,
+    { replaceable = false }: { replaceable?: boolean | undefined } = {},
   ): Promise<T> {
     const started = await starting;
     const { process: child } = started;
-    this.#parts.push({ name, process: child, stop: () => started.stop?.() ?? child.stop() });
+    this.#parts.push({ stop: () => started.stop?.() ?? child.stop() });
     void child.exited.then((exit) => {
       if (this.#stopping !== undefined) return;
+      if (replaceable) {
+        this.#progress.step(`${name} ended (${describeExit(exit)}); the other one goes on`);
+        return;
+      }
       this.#fail(new Error(`${name} ended (${describeExit(exit)}). The end of ${child.logPath}:\n${child.tail()}`));
     });
     this.#progress.step(`${name} ${report(started)}`);
