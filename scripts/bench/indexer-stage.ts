@@ -25,7 +25,7 @@ import { hardhatAccount, hardhatKey, ROLES } from '../dev/accounts.ts';
 /** The most that the contract takes in one batch. */
 const BATCH = 100;
 // As many as Ponder waits for on this chain before a block is final.
-const UNFINAL_BLOCKS = '0x1e';
+const UNFINAL_BLOCKS = 30;
 // A node answers so many blocks at once: some 5,000 logs.
 const BLOCKS_PER_REQUEST = 50n;
 
@@ -93,7 +93,8 @@ export async function makeEvents(
   }
   if (last) await mined(last);
   // Ponder follows the newest blocks one by one, 0.25 s each with 100 events in it. A chain in use has no tenth of all events there.
-  await client.request({ method: 'hardhat_mine' as never, params: [UNFINAL_BLOCKS] as never });
+  // One by one: of blocks that hardhat_mine makes at once, Ponder does not find the parents.
+  for (let block = 0; block < UNFINAL_BLOCKS; block += 1) await client.request({ method: 'evm_mine' as never });
 }
 
 /** Reads every log, decodes it and copies it into a table: what nothing can be faster than by much. Answers milliseconds. */
