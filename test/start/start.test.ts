@@ -18,7 +18,7 @@ let child: ChildProcess | undefined;
 beforeEach(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'dealkeep-start-'));
   await chmod(dataDir, 0o755);
-  ports = await Promise.all(Array.from({ length: 5 }, () => freePort()));
+  ports = await Promise.all(Array.from({ length: 6 }, () => freePort()));
 });
 afterEach(async () => {
   if (child?.exitCode === null && child.signalCode === null) {
@@ -56,7 +56,7 @@ async function openPorts(): Promise<number> {
 describe('npm start', () => {
   test('a stack on which the demo is paid and refunded, and of which nothing is left after SIGTERM', async () => {
     const { process: started, stack } = await start();
-    expect(await openPorts()).toBe(5);
+    expect(await openPorts()).toBe(ports.length);
     expect((await stat(join(dataDir, 'stack.json'))).mode & 0o777).toBe(0o600);
     const { stdout } = await run(process.execPath, ['scripts/demo.ts', '--json', '--data', dataDir]);
     expect(JSON.parse(stdout)).toMatchObject({
