@@ -1,10 +1,10 @@
 // Owns how the indexer's processes reach the chains: one local HTTP server that answers with what a network's nodes say
-// together (core/quorum.ts). So they see a head that never goes back without a reorganisation, and never an RPC URL's key.
+// together (core/chain/quorum.ts). So they see a head that never goes back without a reorganisation, and never an RPC URL's key.
 import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Quorum } from './core/quorum.ts';
-import { RpcError } from './core/rpc.ts';
+import type { Quorum } from './core/chain/quorum.ts';
+import { RpcError } from './core/chain/rpc.ts';
 
 const MAX_REQUEST_BYTES = 1024 * 1024;
 

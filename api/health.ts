@@ -1,7 +1,7 @@
 // Owns what a process says of itself to whoever runs it: `/healthz`, that it lives; `/readyz`, whether requests should be sent
 // to it, and by name what is wrong.
-import type { Sql } from './core/db.ts';
-import { pendingMigrations } from './core/db.ts';
+import type { Sql } from './core/database/db.ts';
+import { pendingMigrations } from './core/database/db.ts';
 import { hasWorker, readFailingEndpoints, readMirrors, readQueue, readSigners } from './core/vitals.ts';
 
 /** One thing that is wrong and what to do; `fatal`: requests cannot be answered. */

@@ -4,9 +4,9 @@ import { createHash } from 'node:crypto';
 import { z } from '@hono/zod-openapi';
 import type { Context, TypedResponse } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import { type Sql, type Transaction, transact } from './core/db.ts';
+import { type Sql, type Transaction, transact } from './core/database/db.ts';
+import { claimKey, type KeyedRequest, keepAnswers } from './core/database/replay.ts';
 import { CoreError } from './core/errors.ts';
-import { claimKey, type KeyedRequest, keepAnswers } from './core/replay.ts';
 import { type Env, jsonNumber, type Services } from './http.ts';
 
 /** The header as the OpenAPI document shows it; {@link once} checks it. */

@@ -2,12 +2,12 @@
 import { serve } from '@hono/node-server';
 import { addressList } from './address.ts';
 import { createApp } from './app.ts';
-import { Tokens } from './core/auth.ts';
-import { connect } from './core/db.ts';
-import { Providers } from './core/provider.ts';
+import { listStandings } from './core/chain/standing.ts';
+import { connect } from './core/database/db.ts';
+import { Tokens } from './core/platform/auth.ts';
+import { followTestClock } from './core/platform/testClock.ts';
+import { Providers } from './core/rails/provider.ts';
 import { reseal } from './core/reseal.ts';
-import { listStandings } from './core/standing.ts';
-import { followTestClock } from './core/testClock.ts';
 import { Vault } from './core/vault.ts';
 import { startIndexing } from './indexing.ts';
 import { KEYS_USAGE, KeySettingError, openSigners } from './keys.ts';

@@ -2,8 +2,7 @@
 // ended, hangs, or falls behind, and lets readers see a new mirror only when it has everything that the old one has. Any
 // number of supervisors may run; one of them works.
 import type { Logger } from 'pino';
-import { Chain, reachable } from './core/chain.ts';
-import { connect, type Sql } from './core/db.ts';
+import { Chain, reachable } from './core/chain/chain.ts';
 import {
   type Deployment,
   dropOldSchemas,
@@ -15,9 +14,10 @@ import {
   rememberStartBlock,
   reportIndexer,
   type SchemaPosition,
-} from './core/deployments.ts';
+} from './core/chain/deployments.ts';
+import type { Quorum } from './core/chain/quorum.ts';
+import { connect, type Sql } from './core/database/db.ts';
 import { CoreError } from './core/errors.ts';
-import type { Quorum } from './core/quorum.ts';
 import type { NetworkRow } from './core/schema.ts';
 import { type Gateway, openGateway } from './gateway.ts';
 import { freePort, Ponder, type PonderTarget, releaseLock, schemaName } from './ponder.ts';

@@ -1,7 +1,7 @@
 // Owns the worker's settings of keys: from the environment, from encrypted files, or behind remote signers.
 // Refuses to quote any of them: an error names the setting, never what it holds.
 import { readFile } from 'node:fs/promises';
-import { keySigner, keystoreSigner, remoteSigner, type Signer } from './core/signers.ts';
+import { keySigner, keystoreSigner, remoteSigner, type Signer } from './core/chain/signers.ts';
 
 /** The part of a usage text that says how keys are given. */
 export const KEYS_USAGE = `  OPERATOR_KEYS    worker: private keys, 0x…, comma-separated: of the networks' operators, of delegates that they named on

@@ -6,7 +6,7 @@ import type { Context } from 'hono';
 import type { Logger } from 'pino';
 import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
 import { networkOf } from './address.ts';
-import type { Sql } from './core/db.ts';
+import type { Sql } from './core/database/db.ts';
 import { CoreError } from './core/errors.ts';
 
 const WINDOW_SECONDS = 60;

@@ -4,8 +4,8 @@ import { createServer, type Server } from 'node:http';
 import type { MiddlewareHandler } from 'hono';
 import { routePath } from 'hono/route';
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { Sql } from './core/db.ts';
-import { readReconciliations } from './core/reconciliations.ts';
+import type { Sql } from './core/database/db.ts';
+import { readReconciliations } from './core/reconciliation/reconciliations.ts';
 import { readEscrow, readMirrors, readQueue, readSigners, readWebhooks } from './core/vitals.ts';
 
 // From a warm read (2 ms) to a request that waits for a chain (RPC_TIMEOUT_MS in core).

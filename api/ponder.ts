@@ -6,8 +6,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Address, Hex } from 'viem';
-import type { Sql } from './core/db.ts';
-import { SCHEMA_PREFIX } from './core/deployments.ts';
+import { SCHEMA_PREFIX } from './core/chain/deployments.ts';
+import type { Sql } from './core/database/db.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const CLI = join(ROOT, 'node_modules/ponder/dist/esm/bin/ponder.js');

@@ -2,25 +2,25 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { takeOver } from './core/awaited.ts';
-import { Chain } from './core/chain.ts';
+import { Chain } from './core/chain/chain.ts';
+import type { Signer } from './core/chain/signers.ts';
+import { Submitter } from './core/chain/submitter.ts';
 import { systemClock } from './core/clock.ts';
-import { consumeCreation } from './core/consumer.ts';
-import type { Sql } from './core/db.ts';
-import { startDispatcher } from './core/dispatch.ts';
-import { findOperation } from './core/operations.ts';
-import { listNetworks } from './core/platform.ts';
-import type { Providers } from './core/provider.ts';
-import { startQueue } from './core/queue.ts';
-import { stepRails } from './core/railSteps.ts';
-import { type ReconciliationRow, reconcileWhenDue } from './core/reconciliations.ts';
-import { forgetOldAnswers } from './core/replay.ts';
-import { lookAtReports } from './core/reported.ts';
+import type { Sql } from './core/database/db.ts';
+import { startQueue } from './core/database/queue.ts';
+import { forgetOldAnswers } from './core/database/replay.ts';
+import { takeOver } from './core/payments/awaited.ts';
+import { consumeCreation } from './core/payments/consumer.ts';
+import { findOperation } from './core/payments/operations.ts';
+import { lookAtReports } from './core/payments/reported.ts';
+import { type Pass, settleNetwork } from './core/payments/settle.ts';
+import { listNetworks } from './core/platform/platform.ts';
+import type { Providers } from './core/rails/provider.ts';
+import { stepRails } from './core/rails/railSteps.ts';
+import { type ReconciliationRow, reconcileWhenDue } from './core/reconciliation/reconciliations.ts';
 import type { NetworkRow } from './core/schema.ts';
-import { type Pass, settleNetwork } from './core/settle.ts';
-import type { Signer } from './core/signers.ts';
-import { Submitter } from './core/submitter.ts';
 import type { Vault } from './core/vault.ts';
+import { startDispatcher } from './core/webhooks/dispatch.ts';
 
 // The mirror lags its chain by about this long anyway (toolchain.md, "Ponder").
 const SETTLE_INTERVAL_MS = 250;

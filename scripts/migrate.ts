@@ -1,6 +1,6 @@
 /** `npm run migrate`: brings the database at DATABASE_URL up to date and says what it did. */
 import { Command } from 'commander';
-import { migrate } from '../api/core/db.ts';
+import { migrate } from '../api/core/database/db.ts';
 import { describe } from './dev/problem.ts';
 
 async function run({ json }: { json: boolean }): Promise<void> {

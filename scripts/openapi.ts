@@ -12,8 +12,8 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { pino } from 'pino';
 import { createApp } from '../api/app.ts';
-import { Tokens } from '../api/core/auth.ts';
-import { connect } from '../api/core/db.ts';
+import { connect } from '../api/core/database/db.ts';
+import { Tokens } from '../api/core/platform/auth.ts';
 import { Vault } from '../api/core/vault.ts';
 
 const TARGET = fileURLToPath(new URL('../contracts/api.ts', import.meta.url));

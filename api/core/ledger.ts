@@ -2,7 +2,7 @@
 // never changed; one whose event is on the chain no more is taken back by a reversing entry.
 import { v7 as uuidv7 } from 'uuid';
 import { feeAt } from '../../contracts/terms.ts';
-import { columns, type Sql, type Transaction } from './db.ts';
+import { columns, type Sql, type Transaction } from './database/db.ts';
 
 /**
  * escrow: held for one payment · payer: paid in by a wallet, at most zero · payee: paid to a wallet, less what it gave back · fee:

@@ -1,6 +1,6 @@
 // Owns the log of a payment: one row a change, written in the transaction that makes the change.
 import { v7 as uuidv7 } from 'uuid';
-import { insertRows, type Sql, type Transaction } from './db.ts';
+import { insertRows, type Sql, type Transaction } from './database/db.ts';
 import type { ActorType, ChainFact, Finality, LogRow, PaymentStatus } from './schema.ts';
 
 /** Who did something: `actorId` is the integration's id where one did. */

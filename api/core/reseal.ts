@@ -1,10 +1,10 @@
 // Owns the second half of a key's rotation: after processes run with a new secret, whatever is still sealed under an older
 // one is sealed anew, so that the older one can be forgotten.
-import { type Sql, transact } from './db.ts';
-import { instrumentPlace } from './instruments.ts';
-import { partyPlace } from './personal.ts';
+import { type Sql, transact } from './database/db.ts';
+import { instrumentPlace } from './people/instruments.ts';
+import { partyPlace } from './people/personal.ts';
 import { type Place, PREFIX_BYTES, type Vault } from './vault.ts';
-import { keyPlace } from './webhookKeys.ts';
+import { keyPlace } from './webhooks/webhookKeys.ts';
 
 type RowKey = { nodeId: string; partyId: string; id: string };
 

@@ -1,6 +1,6 @@
 // Owns what operators watch: how much work waits, how far the mirror is, how each signer stands, what the escrow holds. Reads
 // the database only, so that asking costs no RPC; judges nothing.
-import { isMissingRelation, type Sql } from './db.ts';
+import { isMissingRelation, type Sql } from './database/db.ts';
 
 /** Jobs of one kind that wait: due ones, the age in seconds of the oldest of them, and those whose attempts are used up. */
 export type QueueVitals = { work: string; due: number; oldestSeconds: number; exhausted: number };

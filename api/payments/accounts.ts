@@ -2,7 +2,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { CoreError } from '../core/errors.ts';
 import { accountNode, listAccounts, listStatement } from '../core/ledger.ts';
-import { mayActOn } from '../core/platform.ts';
+import { mayActOn } from '../core/platform/platform.ts';
 import { createRouter, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
 import { moment, paged } from './resource.ts';
 

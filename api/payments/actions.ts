@@ -2,16 +2,22 @@
 // operations, the chain decides; with `dry_run=true` it is answered with what it would do.
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Hex } from 'viem';
-import { cancelPayment, refundExcess, refundPayment, releasePayment } from '../core/actions.ts';
-import { Chain } from '../core/chain.ts';
-import type { Sql, Transaction } from '../core/db.ts';
-import { openDispute, resolveDispute, returnPayment, settlePayment, withdrawDispute } from '../core/disputes.ts';
+import { Chain } from '../core/chain/chain.ts';
+import type { Sql, Transaction } from '../core/database/db.ts';
 import { CoreError } from '../core/errors.ts';
 import type { Actor } from '../core/log.ts';
-import { loadOperations } from '../core/operations.ts';
-import { authorizePayment, type PaymentKey } from '../core/payments.ts';
-import type { Integration } from '../core/platform.ts';
-import { type Preview, previewAction } from '../core/preview.ts';
+import { cancelPayment, refundExcess, refundPayment, releasePayment } from '../core/payments/actions.ts';
+import {
+  openDispute,
+  resolveDispute,
+  returnPayment,
+  settlePayment,
+  withdrawDispute,
+} from '../core/payments/disputes.ts';
+import { loadOperations } from '../core/payments/operations.ts';
+import { authorizePayment, type PaymentKey } from '../core/payments/payments.ts';
+import { type Preview, previewAction } from '../core/payments/preview.ts';
+import type { Integration } from '../core/platform/platform.ts';
 import type { OperationRow } from '../core/schema.ts';
 import {
   createRouter,

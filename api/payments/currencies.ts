@@ -1,7 +1,7 @@
 // The currency resource: tokens and fiat money that payments can be made in.
 import { createRoute, z } from '@hono/zod-openapi';
-import { addCurrency, pageCurrencies, setCurrencyArchived, updateCurrency } from '../core/currencies.ts';
-import { findCurrency } from '../core/platform.ts';
+import { addCurrency, pageCurrencies, setCurrencyArchived, updateCurrency } from '../core/platform/currencies.ts';
+import { findCurrency } from '../core/platform/platform.ts';
 import type { CurrencyRow } from '../core/schema.ts';
 import { createRouter, jsonBody, problems, requireIntegration, type Services, wholeNumber } from '../http.ts';
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';

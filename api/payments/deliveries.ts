@@ -8,7 +8,7 @@ import {
   replay,
   resend,
   sendTest,
-} from '../core/deliveries.ts';
+} from '../core/webhooks/deliveries.ts';
 import { createRouter, jsonBody, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';
 import { body, idParams, json, moment, paged } from './resource.ts';

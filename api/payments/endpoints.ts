@@ -13,8 +13,8 @@ import {
   setEndpointArchived,
   setEndpointDisabled,
   updateEndpoint,
-} from '../core/endpoints.ts';
-import type { KeyRecord } from '../core/webhookKeys.ts';
+} from '../core/webhooks/endpoints.ts';
+import type { KeyRecord } from '../core/webhooks/webhookKeys.ts';
 import { createRouter, jsonBody, problems, requireIntegration, type Services, wholeNumber } from '../http.ts';
 import { keyHeader, keyRefusals, once, type Restore } from '../idempotency.ts';
 import { eventFilter } from './events.ts';

@@ -1,6 +1,6 @@
 // The event resource: everything that happened to the payments of a node and all below it, in one order that never changes.
 import { createRoute, type RouteConfig, z } from '@hono/zod-openapi';
-import { listEvents, renderEvent } from '../core/events.ts';
+import { listEvents, renderEvent } from '../core/webhooks/events.ts';
 import { createRouter, problems, requireIntegration, type Services } from '../http.ts';
 import { paymentStatusSchema } from './payment.ts';
 import { proofResponse } from './proof.ts';

@@ -1,7 +1,7 @@
 // Handing a payment over to the hosted checkout: the widget or the integrator makes a code, the hosted page uses it up.
 import { createRoute, z } from '@hono/zod-openapi';
-import { createHandoff, redeemHandoff } from '../core/handoffs.ts';
-import { loadPayment } from '../core/payments.ts';
+import { createHandoff, redeemHandoff } from '../core/payments/handoffs.ts';
+import { loadPayment } from '../core/payments/payments.ts';
 import { bearerOf, createRouter, problems, type Services } from '../http.ts';
 import { widgetAccessToken } from './payment.ts';
 import { body, idParams, json } from './resource.ts';

@@ -11,7 +11,7 @@ import {
   rotateSecret,
   setIntegrationDisabled,
   updateIntegration,
-} from '../core/integrations.ts';
+} from '../core/platform/integrations.ts';
 import { allScopes, scopes as knownScopes } from '../core/scopes.ts';
 import {
   createRouter,

@@ -1,10 +1,10 @@
 // Client credentials for an integration's bearer token.
 import { createRoute, z } from '@hono/zod-openapi';
 import { clientAddress } from '../address.ts';
-import { INTEGRATION_TOKEN_SECONDS } from '../core/auth.ts';
 import { CoreError } from '../core/errors.ts';
-import { loginWaitSeconds, recordFailedLogin } from '../core/logins.ts';
-import { authenticate } from '../core/platform.ts';
+import { INTEGRATION_TOKEN_SECONDS } from '../core/platform/auth.ts';
+import { loginWaitSeconds, recordFailedLogin } from '../core/platform/logins.ts';
+import { authenticate } from '../core/platform/platform.ts';
 import { allScopes } from '../core/scopes.ts';
 import { createRouter, jsonBody, problems, requireAllowedAddress, type Services } from '../http.ts';
 

@@ -10,8 +10,8 @@ import {
   renameChain,
   setNetworkArchived,
   updateNetwork,
-} from '../core/networks.ts';
-import { findNetwork } from '../core/platform.ts';
+} from '../core/platform/networks.ts';
+import { findNetwork } from '../core/platform/platform.ts';
 import type { NetworkRow } from '../core/schema.ts';
 import {
   createRouter,

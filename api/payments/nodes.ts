@@ -1,8 +1,8 @@
 // The node resource: a tree of merchants, each with the deal policy that it states and the one that holds for it.
 import { createRoute, z } from '@hono/zod-openapi';
-import { addNode, getNode, listNodes, type NodeRecord, setNodeArchived, updateNode } from '../core/nodes.ts';
-import { DEFAULT_POLICY } from '../core/platform.ts';
-import { DEFAULT_RELAYS_PER_DAY, DEFAULT_UNFUNDED_CANCELS_PER_DAY } from '../core/quotas.ts';
+import { addNode, getNode, listNodes, type NodeRecord, setNodeArchived, updateNode } from '../core/platform/nodes.ts';
+import { DEFAULT_POLICY } from '../core/platform/platform.ts';
+import { DEFAULT_RELAYS_PER_DAY, DEFAULT_UNFUNDED_CANCELS_PER_DAY } from '../core/platform/quotas.ts';
 import type { DealPolicy } from '../core/schema.ts';
 import {
   createRouter,

@@ -1,11 +1,11 @@
 // The operation resource: what was asked of a payment's deals on chain, and how it ended.
 import { createRoute, z } from '@hono/zod-openapi';
-import { callData, decodeCall } from '../core/calls.ts';
+import { callData, decodeCall } from '../core/chain/calls.ts';
 import { CoreError } from '../core/errors.ts';
 import { formatUnits } from '../core/money.ts';
-import { listOperations, loadOperations, type OperationRecord, operationNode } from '../core/operations.ts';
-import { authorizePayment } from '../core/payments.ts';
-import { mayActOn } from '../core/platform.ts';
+import { listOperations, loadOperations, type OperationRecord, operationNode } from '../core/payments/operations.ts';
+import { authorizePayment } from '../core/payments/payments.ts';
+import { mayActOn } from '../core/platform/platform.ts';
 import { createRouter, jsonNumber, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
 import { idParams, json, paged } from './resource.ts';
 

@@ -11,9 +11,9 @@ import {
   partyNode,
   removePayoutInstrument,
   updateParty,
-} from '../core/parties.ts';
-import type { PartyKey } from '../core/personal.ts';
-import { type Integration, mayActOn } from '../core/platform.ts';
+} from '../core/people/parties.ts';
+import type { PartyKey } from '../core/people/personal.ts';
+import { type Integration, mayActOn } from '../core/platform/platform.ts';
 import { createRouter, jsonBody, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';
 import {

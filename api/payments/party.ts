@@ -1,7 +1,7 @@
 // Owns the party resource's shape over HTTP: the requests as they come, the responses as they go.
 import { z } from '@hono/zod-openapi';
-import type { Instrument, InstrumentRow } from '../core/instruments.ts';
-import type { Party, PartyExport, PartyPatch } from '../core/parties.ts';
+import type { Instrument, InstrumentRow } from '../core/people/instruments.ts';
+import type { Party, PartyExport, PartyPatch } from '../core/people/parties.ts';
 
 /** A party is one or the other. */
 export const kind = z.enum(['person', 'firm']);

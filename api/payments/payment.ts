@@ -1,12 +1,12 @@
 // Owns the payment resource's shape over HTTP (spec/004-payments.json): the request as it comes, the response as it goes.
 import { z } from '@hono/zod-openapi';
 import { MINIMUM_GAP_SECONDS } from '../../contracts/terms.ts';
-import type { Tokens } from '../core/auth.ts';
-import type { PaymentRequest } from '../core/creation.ts';
-import { openMember } from '../core/members.ts';
 import { formatUnits } from '../core/money.ts';
-import type { PaymentRecord } from '../core/payments.ts';
-import type { Integration } from '../core/platform.ts';
+import type { PaymentRequest } from '../core/payments/creation.ts';
+import type { PaymentRecord } from '../core/payments/payments.ts';
+import { openMember } from '../core/people/members.ts';
+import type { Tokens } from '../core/platform/auth.ts';
+import type { Integration } from '../core/platform/platform.ts';
 import { proofOfLeg } from '../core/proof.ts';
 import type { DealPolicy, DealRow } from '../core/schema.ts';
 import { hasScope } from '../core/scopes.ts';

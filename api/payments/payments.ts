@@ -1,10 +1,10 @@
 // The payment resource: create, list, get, logs, send again, rotate (spec/004-payments.json).
 // What moves its money is in actions.ts.
 import { createRoute, z } from '@hono/zod-openapi';
-import { retrySend, rotateAccessToken } from '../core/actions.ts';
-import { paymentCreator } from '../core/creation.ts';
 import type { Actor } from '../core/log.ts';
 import { listLogs } from '../core/log.ts';
+import { retrySend, rotateAccessToken } from '../core/payments/actions.ts';
+import { paymentCreator } from '../core/payments/creation.ts';
 import {
   authorizePayment,
   listPayments,
@@ -13,10 +13,10 @@ import {
   type PaymentKey,
   type PaymentRecord,
   paymentFinder,
-} from '../core/payments.ts';
-import type { Integration } from '../core/platform.ts';
+} from '../core/payments/payments.ts';
+import type { Integration } from '../core/platform/platform.ts';
 import { proofOfFact } from '../core/proof.ts';
-import { Providers } from '../core/provider.ts';
+import { Providers } from '../core/rails/provider.ts';
 import { createRouter, jsonBody, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
 import { keyHeader, keyOf, keyRefusals, once, type Restore, replay } from '../idempotency.ts';
 import { actorOf } from './actions.ts';

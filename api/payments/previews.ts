@@ -2,7 +2,7 @@
 import { z } from '@hono/zod-openapi';
 import { escrowDomain, settlementTypes } from '../../contracts/typed-data.ts';
 import { formatUnits } from '../core/money.ts';
-import type { Movement, Preview, PreviewedOperation, Settlement, StrayPreview } from '../core/preview.ts';
+import type { Movement, Preview, PreviewedOperation, Settlement, StrayPreview } from '../core/payments/preview.ts';
 import { jsonNumber } from '../http.ts';
 import { callResponse, operationResponse, refusalResponse, renderCall, renderOperation } from './operations.ts';
 

@@ -1,7 +1,7 @@
 // Owns how a payment on a rail is shown: how it stands with its provider, and its attempts.
 import { z } from '@hono/zod-openapi';
-import { OVER, owedUnits } from '../core/attempts.ts';
-import type { PaymentRecord } from '../core/payments.ts';
+import type { PaymentRecord } from '../core/payments/payments.ts';
+import { OVER, owedUnits } from '../core/rails/attempts.ts';
 import type { AttemptRow } from '../core/schema.ts';
 
 const units = z.string().regex(/^\d+$/).openapi({ description: 'Base units, exact', example: '25500000' });

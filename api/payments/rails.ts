@@ -1,12 +1,12 @@
 // Cards and bank transfers over HTTP: a payment's attempts, and what providers call back with.
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
-import { retryCharge } from '../core/actions.ts';
-import { applyCharge } from '../core/charges.ts';
 import { systemClock } from '../core/clock.ts';
 import { CoreError } from '../core/errors.ts';
-import { authorizePayment, loadPayment } from '../core/payments.ts';
-import { CallbackRefused } from '../core/provider.ts';
+import { retryCharge } from '../core/payments/actions.ts';
+import { authorizePayment, loadPayment } from '../core/payments/payments.ts';
+import { applyCharge } from '../core/rails/charges.ts';
+import { CallbackRefused } from '../core/rails/provider.ts';
 import { createRouter, problems, requireIntegration, type Services } from '../http.ts';
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';
 import { actorOf } from './actions.ts';

@@ -1,7 +1,7 @@
 // GET /reconciliations: what the hourly comparison of chain, mirror and ledger found, for who runs the installation.
 import { createRoute, z } from '@hono/zod-openapi';
-import { requireOperator } from '../core/platform.ts';
-import { listReconciliations, type ReconciliationRow } from '../core/reconciliations.ts';
+import { requireOperator } from '../core/platform/platform.ts';
+import { listReconciliations, type ReconciliationRow } from '../core/reconciliation/reconciliations.ts';
 import { createRouter, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
 import { json, paged } from './resource.ts';
 

@@ -1,8 +1,8 @@
 // GET /reserves: what the escrow has and what it owes, for everybody to see and to check on chain.
 import { createRoute, z } from '@hono/zod-openapi';
-import { Chain } from '../core/chain.ts';
+import { Chain } from '../core/chain/chain.ts';
 import { formatUnits } from '../core/money.ts';
-import { type Reserve, readReserves } from '../core/reserves.ts';
+import { type Reserve, readReserves } from '../core/reconciliation/reserves.ts';
 import { createRouter, jsonNumber, problems, type Services } from '../http.ts';
 import { json } from './resource.ts';
 

@@ -1,7 +1,7 @@
 // The test clock over HTTP: moves API, worker, providers and local chains together, where no money is real.
 import { createRoute, z } from '@hono/zod-openapi';
-import { Providers } from '../core/provider.ts';
-import { moveTestClock, readTestClock, requireTestClock, type TestClock } from '../core/testClock.ts';
+import { moveTestClock, readTestClock, requireTestClock, type TestClock } from '../core/platform/testClock.ts';
+import { Providers } from '../core/rails/provider.ts';
 import { createRouter, jsonBody, problems, requireIntegration, type Services, wholeNumber } from '../http.ts';
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';
 import { body, json } from './resource.ts';

@@ -1,12 +1,12 @@
 // Deals on chain that fund no payment: listed for their node, and sent back to whoever paid.
 import { createRoute, z } from '@hono/zod-openapi';
-import { Chain } from '../core/chain.ts';
-import { type Transaction, transact } from '../core/db.ts';
+import { Chain } from '../core/chain/chain.ts';
+import { type Transaction, transact } from '../core/database/db.ts';
 import { CoreError } from '../core/errors.ts';
-import { loadOperations } from '../core/operations.ts';
-import { authorizeNode, findNetwork, type Integration, mayActOn, requireOperator } from '../core/platform.ts';
-import { previewStray } from '../core/preview.ts';
-import { findStray, listStrays, refundStray, type StrayDeal } from '../core/strays.ts';
+import { loadOperations } from '../core/payments/operations.ts';
+import { previewStray } from '../core/payments/preview.ts';
+import { findStray, listStrays, refundStray, type StrayDeal } from '../core/payments/strays.ts';
+import { authorizeNode, findNetwork, type Integration, mayActOn, requireOperator } from '../core/platform/platform.ts';
 import { createRouter, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';
 import { actorOf, dryRunQuery } from './actions.ts';

@@ -1,6 +1,13 @@
 // The wallet resource: a node's payee addresses.
 import { createRoute, z } from '@hono/zod-openapi';
-import { addWallet, getWallet, listWallets, renameWallet, setWalletArchived, type WalletRow } from '../core/wallets.ts';
+import {
+  addWallet,
+  getWallet,
+  listWallets,
+  renameWallet,
+  setWalletArchived,
+  type WalletRow,
+} from '../core/platform/wallets.ts';
 import { createRouter, jsonBody, problems, requireIntegration, type Services } from '../http.ts';
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';
 import { address, body, idParams, json, label, listQuery, paged } from './resource.ts';

@@ -1,9 +1,9 @@
 // The widget's events: the payment as its widget reads it, sent at once and again whenever it changes.
 import { createRoute, z } from '@hono/zod-openapi';
 import { streamSSE } from 'hono/streaming';
-import { PaymentChanges } from '../core/changes.ts';
 import { CoreError } from '../core/errors.ts';
-import { openWidget, widgetKey } from '../core/handout.ts';
+import { PaymentChanges } from '../core/payments/changes.ts';
+import { openWidget, widgetKey } from '../core/payments/handout.ts';
 import { bearerOf, createRouter, problems, type Services } from '../http.ts';
 import { idParams } from './resource.ts';
 import { openedPayment, renderWidget } from './widget.ts';

@@ -13,7 +13,7 @@ import {
   type Provider,
   ProviderError,
   type RefundSnapshot,
-} from '../core/provider.ts';
+} from '../core/rails/provider.ts';
 
 const TIMEOUT_MS = 10_000;
 const MAX_ANSWER_BYTES = 64 * 1024;

@@ -6,8 +6,8 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import postgres from 'postgres';
-import { Tokens } from '../../api/core/auth.ts';
-import { connect, migrate } from '../../api/core/db.ts';
+import { connect, migrate } from '../../api/core/database/db.ts';
+import { Tokens } from '../../api/core/platform/auth.ts';
 import {
   createChain,
   createCurrency,
@@ -15,7 +15,7 @@ import {
   createNetwork,
   createNode,
   createWallet,
-} from '../../api/core/platform.ts';
+} from '../../api/core/platform/platform.ts';
 import { createDatabase, type PostgresServer } from '../dev/postgres.ts';
 import type { RunningProcess } from '../dev/processes.ts';
 import { startApi } from '../dev/services.ts';

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createPublicClient, http } from 'viem';
-import { connect, type Sql } from '../../api/core/db.ts';
+import { connect, type Sql } from '../../api/core/database/db.ts';
 import { createBuyer } from '../demo/buyer.ts';
 import { Shop } from '../demo/shop.ts';
 import type { NetworkEntry } from '../deploy.ts';

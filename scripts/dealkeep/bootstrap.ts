@@ -1,7 +1,7 @@
 /** `dealkeep bootstrap`: the first node and the first integration of an empty installation. */
 import { Command, Option } from 'commander';
-import { connect, pendingMigrations } from '../../api/core/db.ts';
-import { createIntegration, createNode } from '../../api/core/platform.ts';
+import { connect, pendingMigrations } from '../../api/core/database/db.ts';
+import { createIntegration, createNode } from '../../api/core/platform/platform.ts';
 import { settingsOf } from './api.ts';
 import { Failure } from './failure.ts';
 import { requireWritable, writeSecret } from './keys.ts';

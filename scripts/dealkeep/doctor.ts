@@ -1,8 +1,8 @@
 /** `dealkeep doctor`: what is wrong with an installation, and what to do about it. */
 import { Command, Option } from 'commander';
-import { Chain } from '../../api/core/chain.ts';
-import { connect, type Sql } from '../../api/core/db.ts';
-import { listNetworks } from '../../api/core/platform.ts';
+import { Chain } from '../../api/core/chain/chain.ts';
+import { connect, type Sql } from '../../api/core/database/db.ts';
+import { listNetworks } from '../../api/core/platform/platform.ts';
 import { type Ailment, examine } from '../../api/health.ts';
 import { type Answer, placeOf, settingsOf } from './api.ts';
 import { Failure } from './failure.ts';

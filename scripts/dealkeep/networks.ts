@@ -1,7 +1,7 @@
 /** One network after the other, for commands that read database and chain themselves. */
-import type { Sql } from '../../api/core/db.ts';
+import type { Sql } from '../../api/core/database/db.ts';
 import { CoreError } from '../../api/core/errors.ts';
-import { listNetworks } from '../../api/core/platform.ts';
+import { listNetworks } from '../../api/core/platform/platform.ts';
 import type { NetworkRow } from '../../api/core/schema.ts';
 import { Failure } from './failure.ts';
 import { progressAfter } from './progress.ts';

@@ -1,9 +1,9 @@
 /** `dealkeep rebuild`: what every payment and account should be, derived anew from the chain's events, beside what stands. */
 import { Command, Option } from 'commander';
-import { Chain } from '../../api/core/chain.ts';
-import { connect } from '../../api/core/db.ts';
-import { type Misstated, type Rebuild, rebuildNetwork } from '../../api/core/rebuild.ts';
-import { asText } from '../../api/core/reconciliations.ts';
+import { Chain } from '../../api/core/chain/chain.ts';
+import { connect } from '../../api/core/database/db.ts';
+import { type Misstated, type Rebuild, rebuildNetwork } from '../../api/core/reconciliation/rebuild.ts';
+import { asText } from '../../api/core/reconciliation/reconciliations.ts';
 import { databaseOf, settingsOf } from './api.ts';
 import { Failure } from './failure.ts';
 import { eachNetwork } from './networks.ts';

@@ -1,15 +1,15 @@
 /** `dealkeep reconcile`: whether chain, mirror and ledger say the same of every open deal, and the escrow can pay all of them. */
 import { Command, Option } from 'commander';
-import { Chain } from '../../api/core/chain.ts';
-import { connect } from '../../api/core/db.ts';
+import { Chain } from '../../api/core/chain/chain.ts';
+import { connect } from '../../api/core/database/db.ts';
 import {
   type Account,
   agrees,
   type ComparedDeal,
   type Reconciliation,
   reconcileNetwork,
-} from '../../api/core/reconcile.ts';
-import { asText } from '../../api/core/reconciliations.ts';
+} from '../../api/core/reconciliation/reconcile.ts';
+import { asText } from '../../api/core/reconciliation/reconciliations.ts';
 import { databaseOf, settingsOf } from './api.ts';
 import { Failure } from './failure.ts';
 import { eachNetwork } from './networks.ts';

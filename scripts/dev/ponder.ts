@@ -1,8 +1,8 @@
 /** The indexer as one child process without its supervisor (api/indexing.ts): for tests that end and start it themselves. */
 import { readFileSync } from 'node:fs';
 import { createPublicClient, http } from 'viem';
-import { connect, type Sql } from '../../api/core/db.ts';
-import { publish } from '../../api/core/deployments.ts';
+import { publish } from '../../api/core/chain/deployments.ts';
+import { connect, type Sql } from '../../api/core/database/db.ts';
 import { type PonderTarget, ponderCommand, releaseLock, schemaName } from '../../api/ponder.ts';
 import { freePort, waitUntil } from './ports.ts';
 import { type RunningProcess, readyOrDead, startProcess } from './processes.ts';

@@ -3,7 +3,7 @@
  * wallet and an integration. Running it again with the same names re-uses what stands there.
  */
 import type { Address } from 'viem';
-import type { Sql } from '../../api/core/db.ts';
+import type { Sql } from '../../api/core/database/db.ts';
 import {
   authenticate,
   createChain,
@@ -13,7 +13,7 @@ import {
   createNetwork,
   createNode,
   createWallet,
-} from '../../api/core/platform.ts';
+} from '../../api/core/platform/platform.ts';
 import type { NetworkEntry } from '../deploy.ts';
 
 /** What a node's terms leave open. */

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { connect, migrate } from '../../api/core/db.ts';
+import { connect, migrate } from '../../api/core/database/db.ts';
 import { startBalancer } from '../cluster/balancer.ts';
 import { compileContracts, HARDHAT_CHAIN_ID, startChain } from './hardhat.ts';
 import { requireFreePort } from './ports.ts';

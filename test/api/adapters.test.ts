@@ -1,4 +1,4 @@
-// What every adapter to a provider has to do (api/core/provider.ts). A new one adds itself to `ADAPTERS`, with a way to play its payer.
+// What every adapter to a provider has to do (api/core/rails/provider.ts). A new one adds itself to `ADAPTERS`, with a way to play its payer.
 import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { CallbackRefused, type ChargeRequest, type Provider, ProviderError } from '../../api/core/provider.ts';
+import { CallbackRefused, type ChargeRequest, type Provider, ProviderError } from '../../api/core/rails/provider.ts';
 import { sandboxProvider } from '../../api/providers/sandbox.ts';
 import { freePort } from '../../scripts/dev/ports.ts';
 import { startSandbox } from '../../scripts/dev/services.ts';

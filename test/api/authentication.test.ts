@@ -1,7 +1,7 @@
 import { createPrivateKey, generateKeyPairSync, hkdfSync, type KeyObject } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { type AccessClaims, Tokens } from '../../api/core/auth.ts';
+import { type AccessClaims, Tokens } from '../../api/core/platform/auth.ts';
 import { allScopes } from '../../api/core/scopes.ts';
 import { type Marketplace, openMarketplace } from './marketplace.ts';
 import { openOperations, urlOf } from './operations.ts';

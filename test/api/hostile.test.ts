@@ -9,7 +9,7 @@ import { type Ajv2020, Ajv2020 as AjvOf2020 } from 'ajv/dist/2020.js';
 import formats from 'ajv-formats';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, inject, test } from 'vitest';
-import { migrate } from '../../api/core/db.ts';
+import { migrate } from '../../api/core/database/db.ts';
 import { createDatabase } from '../../scripts/dev/postgres.ts';
 import type { Stack } from '../support/stack.ts';
 import { type Json, type Marketplace, openMarketplace } from './marketplace.ts';

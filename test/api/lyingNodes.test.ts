@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, inject, test } from 'vitest';
-import type { Transaction } from '../../api/core/db.ts';
+import type { Transaction } from '../../api/core/database/db.ts';
 import { type Door, lagAt, openDoor } from '../support/door.ts';
 import { untilDeal } from '../support/mirror.ts';
 import { chainOf, mineBlocks, openWallet } from '../support/wallet.ts';

@@ -5,8 +5,8 @@ import { pino } from 'pino';
 import type { Address } from 'viem';
 import { inject, onTestFinished } from 'vitest';
 import { createApp } from '../../api/app.ts';
-import { Tokens } from '../../api/core/auth.ts';
-import { connect, migrate } from '../../api/core/db.ts';
+import { connect, migrate } from '../../api/core/database/db.ts';
+import { Tokens } from '../../api/core/platform/auth.ts';
 import {
   createChain,
   createCurrency,
@@ -14,7 +14,7 @@ import {
   createNetwork,
   createNode,
   createWallet,
-} from '../../api/core/platform.ts';
+} from '../../api/core/platform/platform.ts';
 import { Vault } from '../../api/core/vault.ts';
 import { usdcAbi } from '../../contracts/abi.ts';
 import type { paths } from '../../contracts/api.ts';

@@ -2,7 +2,7 @@ import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import { beforeAll, describe, expect, inject, test } from 'vitest';
 import { createApp } from '../../api/app.ts';
-import { Tokens } from '../../api/core/auth.ts';
+import { Tokens } from '../../api/core/platform/auth.ts';
 import { Vault } from '../../api/core/vault.ts';
 import { type Json, type Marketplace, openMarketplace } from './marketplace.ts';
 

@@ -2,7 +2,7 @@ import { pino } from 'pino';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { addressList } from '../../api/address.ts';
 import { createApp } from '../../api/app.ts';
-import { Tokens } from '../../api/core/auth.ts';
+import { Tokens } from '../../api/core/platform/auth.ts';
 import { allScopes } from '../../api/core/scopes.ts';
 import { Vault } from '../../api/core/vault.ts';
 import { type Json, type Marketplace, openMarketplace } from './marketplace.ts';

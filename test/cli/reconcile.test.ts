@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Chain } from '../../api/core/chain.ts';
-import { reconcileWhenDue } from '../../api/core/reconciliations.ts';
+import { Chain } from '../../api/core/chain/chain.ts';
+import { reconcileWhenDue } from '../../api/core/reconciliation/reconciliations.ts';
 import { usdcAbi } from '../../contracts/abi.ts';
 import { startWorker } from '../../scripts/dev/services.ts';
 import { type Json, type Marketplace, openMarketplace, termsOf } from '../api/marketplace.ts';

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { placeEvents } from '../../api/core/events.ts';
 import { writeLog } from '../../api/core/log.ts';
+import { placeEvents } from '../../api/core/webhooks/events.ts';
 import { type Json, type Marketplace, openQuietMarketplace } from '../api/marketplace.ts';
 
 // No worker: places are given when the test says so.

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, inject, test } from 'vitest';
-import { connect } from '../../api/core/db.ts';
+import { connect } from '../../api/core/database/db.ts';
 
 const sql = connect(inject('stack').databaseUrl, { maxConnections: 1 });
 afterAll(() => sql.end());

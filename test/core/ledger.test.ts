@@ -2,9 +2,9 @@ import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { v7 as uuidv7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { connect, type Sql } from '../../api/core/db.ts';
+import { connect, type Sql } from '../../api/core/database/db.ts';
 import { balancesOf, type DealEvent, type DealParties, postDealEvents } from '../../api/core/ledger.ts';
-import { createChain, createCurrency, createNetwork, createNode } from '../../api/core/platform.ts';
+import { createChain, createCurrency, createNetwork, createNode } from '../../api/core/platform/platform.ts';
 
 const AMOUNT = 1_000n;
 const FEE = 33n;

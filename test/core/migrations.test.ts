@@ -2,8 +2,8 @@ import { readdir, readFile } from 'node:fs/promises';
 import { Logger, runMigrations } from 'graphile-worker';
 import { v7 as uuidv7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { connect, migrate, pendingMigrations, type Sql } from '../../api/core/db.ts';
-import { loadPayment } from '../../api/core/payments.ts';
+import { connect, migrate, pendingMigrations, type Sql } from '../../api/core/database/db.ts';
+import { loadPayment } from '../../api/core/payments/payments.ts';
 import { createDatabase } from '../../scripts/dev/postgres.ts';
 
 const migrations = new URL('../../api/core/migrations/', import.meta.url);

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { v7 as uuidv7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { connect, type Sql } from '../../api/core/db.ts';
-import type { Instrument } from '../../api/core/instruments.ts';
+import { connect, type Sql } from '../../api/core/database/db.ts';
 import { postDealEvents } from '../../api/core/ledger.ts';
-import { findMembers, openMember, upsertMember } from '../../api/core/members.ts';
+import type { Instrument } from '../../api/core/people/instruments.ts';
+import { findMembers, openMember, upsertMember } from '../../api/core/people/members.ts';
 import {
   addPayoutInstrument,
   createParty,
@@ -14,9 +14,9 @@ import {
   listParties,
   type Party,
   updateParty,
-} from '../../api/core/parties.ts';
-import type { PersonalPatch } from '../../api/core/personal.ts';
-import { createChain, createCurrency, createNetwork, createNode } from '../../api/core/platform.ts';
+} from '../../api/core/people/parties.ts';
+import type { PersonalPatch } from '../../api/core/people/personal.ts';
+import { createChain, createCurrency, createNetwork, createNode } from '../../api/core/platform/platform.ts';
 import { reseal } from '../../api/core/reseal.ts';
 import { PREFIX_BYTES, Vault } from '../../api/core/vault.ts';
 

@@ -1,7 +1,7 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { Quorum } from '../../api/core/quorum.ts';
+import { Quorum } from '../../api/core/chain/quorum.ts';
 import { type LocalChain, startChain } from '../../scripts/dev/hardhat.ts';
 import { type Door, lagAt, openDoor } from '../support/door.ts';
 import { chainOf, mineBlocks } from '../support/wallet.ts';

@@ -5,7 +5,7 @@ import * as Keystore from 'ox/Keystore';
 import { parseTransaction, recoverTransactionAddress, type TransactionSerializedEIP1559 } from 'viem';
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { keystoreSigner, remoteSigner, type UnsignedTransaction } from '../../api/core/signers.ts';
+import { keystoreSigner, remoteSigner, type UnsignedTransaction } from '../../api/core/chain/signers.ts';
 import { openSigners } from '../../api/keys.ts';
 import { startRemoteSigner } from '../support/remote-signer.ts';
 

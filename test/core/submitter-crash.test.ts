@@ -3,7 +3,7 @@
 
 import { generatePrivateKey } from 'viem/accounts';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { keySigner } from '../../api/core/signers.ts';
+import { keySigner } from '../../api/core/chain/signers.ts';
 import { escrowAbi } from '../../contracts/abi.ts';
 import { type Deal, type Ground, openDesk, startGround } from '../support/desk.ts';
 

@@ -1,8 +1,8 @@
 import { pino } from 'pino';
 import { generatePrivateKey } from 'viem/accounts';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { keySigner } from '../../api/core/signers.ts';
-import { listStandings } from '../../api/core/standing.ts';
+import { keySigner } from '../../api/core/chain/signers.ts';
+import { listStandings } from '../../api/core/chain/standing.ts';
 import { escrowAbi } from '../../contracts/abi.ts';
 import { dealId } from '../../contracts/terms.ts';
 import { type Deal, type Ground, openDesk, startGround } from '../support/desk.ts';

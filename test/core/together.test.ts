@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Together } from '../../api/core/together.ts';
+import { Together } from '../../api/core/database/together.ts';
 
 /** Work that ends when it is told to, and remembers what it was given. */
 function controlled(atOnce: number) {

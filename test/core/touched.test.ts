@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, inject, test } from 'vitest';
-import type { Transaction } from '../../api/core/db.ts';
-import { mirroredBlock, readFacts } from '../../api/core/mirror.ts';
-import { findNetwork } from '../../api/core/platform.ts';
+import { mirroredBlock, readFacts } from '../../api/core/chain/mirror.ts';
+import type { Transaction } from '../../api/core/database/db.ts';
+import { findNetwork } from '../../api/core/platform/platform.ts';
 import { type Json, type Marketplace, openMarketplace, termsOf } from '../api/marketplace.ts';
 import { openWallet } from '../support/wallet.ts';
 

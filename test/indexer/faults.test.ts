@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { connect, type Sql } from '../../api/core/db.ts';
+import { connect, type Sql } from '../../api/core/database/db.ts';
 import { indexedBlock, readDeal, readEvents, untilDeal } from '../support/mirror.ts';
 import { type RunningStack, startStack } from '../support/stack.ts';
 import { chainOf, mineBlocks, offerOf, openWallet, type Wallet } from '../support/wallet.ts';

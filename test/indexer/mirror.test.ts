@@ -1,6 +1,6 @@
 import { keccak256, toFunctionSelector, toHex } from 'viem';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { connect, type Sql } from '../../api/core/db.ts';
+import { connect, type Sql } from '../../api/core/database/db.ts';
 import { escrowAbi } from '../../contracts/abi.ts';
 import { readDeal, readEvents, untilDeal } from '../support/mirror.ts';
 import { chainOf, offerOf, openWallet, strangerAddress, type Wallet } from '../support/wallet.ts';

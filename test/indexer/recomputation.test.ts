@@ -1,6 +1,6 @@
 import { decodeEventLog, type Hex } from 'viem';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { connect, type Sql } from '../../api/core/db.ts';
+import { connect, type Sql } from '../../api/core/database/db.ts';
 import { escrowAbi, usdcAbi } from '../../contracts/abi.ts';
 import { decodeDealState, feeAt, type Terms } from '../../contracts/terms.ts';
 import { indexedBlock } from '../support/mirror.ts';

@@ -6,7 +6,7 @@ import { parseEther, zeroAddress } from 'viem';
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts';
 import { hardhat } from 'viem/chains';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { connect, migrate, type Sql } from '../../api/core/db.ts';
+import { connect, migrate, type Sql } from '../../api/core/database/db.ts';
 import { deploy } from '../../scripts/deploy.ts';
 import { hardhatAccount, hardhatKey, ROLES } from '../../scripts/dev/accounts.ts';
 import { type LocalChain, startChain } from '../../scripts/dev/hardhat.ts';

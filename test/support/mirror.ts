@@ -1,7 +1,7 @@
 /** Reads the indexer's views as another process would, and waits for what has to appear in them. */
 import type { Hex } from 'viem';
 import { expect } from 'vitest';
-import type { Sql } from '../../api/core/db.ts';
+import type { Sql } from '../../api/core/database/db.ts';
 
 const WAIT_MS = 15_000;
 

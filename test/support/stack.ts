@@ -8,7 +8,7 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Address, Hex } from 'viem';
-import { migrate } from '../../api/core/db.ts';
+import { migrate } from '../../api/core/database/db.ts';
 import { deploy } from '../../scripts/deploy.ts';
 import { hardhatAccount, hardhatKey, ROLES } from '../../scripts/dev/accounts.ts';
 import { type LocalChain, startChain } from '../../scripts/dev/hardhat.ts';

@@ -1,0 +1,223 @@
+// Owns operations: a request to change one deal on chain, from queued, or awaiting somebody's signature, to done or failed. At
+// most one that we send is in flight for a leg; asking again for the same one answers with it.
+import { v7 as uuidv7 } from 'uuid';
+import type { Address, Hex } from 'viem';
+import type { TermsJson } from '../chain/terms.ts';
+import { columns, type Sql, type Transaction } from '../database/db.ts';
+import { enqueue } from '../database/queue.ts';
+import { type Actor, writeLog } from '../log.ts';
+import type { DealRow, OperationArguments, OperationRow, OperationVerb, Refusal, RelayedSignature } from '../schema.ts';
+
+// graphile-worker's exponential backoff reaches about three days with 25 attempts.
+const SUBMIT_ATTEMPTS = 25;
+
+/** What an operation acts on. */
+export type OperationTarget = {
+  nodeId: string;
+  /** Null for a stray whose number no payment has. */
+  paymentId: string | null;
+  /** Null for a stray. */
+  legId: string | null;
+  networkId: string;
+  verb: OperationVerb;
+  dealId: Hex;
+  /** Of `dealId`; first in a list that also holds other forms of the same offer. */
+  terms: TermsJson | TermsJson[];
+  /** Of verbs that take an amount, in base units. */
+  amountUnits: bigint | null;
+  arguments?: OperationArguments;
+  /** Of the relayed deposits. */
+  relay?: RelayedSignature;
+  stray: boolean;
+  /** Whose signature it needs; left out: the operator's. */
+  signer?: Address;
+  /** Unix seconds, the last in which the call can succeed. */
+  signBy?: bigint;
+  /** The block of the newest chain fact known of the deal. */
+  sinceBlock?: bigint | null;
+};
+
+/** Adds an operation that we send, its log row and its queued work. */
+export async function requestOperation(tx: Transaction, target: OperationTarget, actor: Actor): Promise<OperationRow> {
+  const operation = await insertOperation(tx, target, 'queued', actor);
+  await enqueueOperation(tx, operation);
+  const message = target.stray
+    ? `A deal that funds no payment goes back to its payer: ${target.dealId}.`
+    : `${target.verb} of deal ${target.dealId} is queued.`;
+  await logOperation(tx, operation, 'requested', message, actor);
+  return operation;
+}
+
+/** Hands an operation to the workers; one that holds its signer's key sends it. */
+export async function enqueueOperation(tx: Transaction, { nodeId, id }: OperationRow): Promise<void> {
+  await enqueue(tx, 'submit_operation', { nodeId, operationId: id }, { key: id, maxAttempts: SUBMIT_ATTEMPTS });
+}
+
+/** Adds an operation that waits for its signer's wallet, and its log row. */
+export async function awaitSignature(
+  tx: Transaction,
+  target: OperationTarget & { signer: Address },
+  actor: Actor,
+): Promise<OperationRow> {
+  const operation = await insertOperation(tx, target, 'awaiting_signature', actor);
+  const message = `${target.verb} of deal ${target.dealId} awaits the signature of ${target.signer}.`;
+  await logOperation(tx, operation, 'requested', message, actor);
+  return operation;
+}
+
+/** Adds an operation with nothing to send to a chain: done already, or `submitted` to a rail's provider. */
+export async function recordOperation(
+  tx: Transaction,
+  target: Pick<OperationTarget, 'nodeId' | 'paymentId' | 'legId' | 'networkId' | 'verb'> & {
+    amountUnits?: bigint | null;
+  },
+  actor: Actor,
+  status: 'done' | 'submitted' = 'done',
+): Promise<OperationRow> {
+  return await insertOperation(
+    tx,
+    { amountUnits: null, ...target, dealId: null, terms: null, stray: false },
+    status,
+    actor,
+  );
+}
+
+async function insertOperation(
+  tx: Transaction,
+  {
+    terms,
+    arguments: more,
+    relay,
+    ...target
+  }: Omit<OperationTarget, 'dealId' | 'terms'> & { dealId: Hex | null; terms: OperationTarget['terms'] | null },
+  status: OperationRow['status'],
+  actor: Actor,
+): Promise<OperationRow> {
+  const row = { ...target, id: uuidv7(), status, actorId: actor.id ?? null };
+  const json = {
+    terms: terms && tx.json(terms),
+    arguments: more ? tx.json(more) : null,
+    relay: relay ? tx.json(relay) : null,
+  };
+  const [operation] = await tx<OperationRow[]>`insert into operation ${tx(columns({ ...row, ...json }))} returning *`;
+  if (!operation) throw new Error('The operation was not stored.');
+  return operation;
+}
+
+/** Writes what became of an operation into its payment's log, if it has a payment. */
+export async function logOperation(
+  tx: Transaction,
+  { nodeId, paymentId, verb }: Pick<OperationRow, 'nodeId' | 'paymentId' | 'verb'>,
+  what: 'requested' | 'awaiting_signature' | 'done' | 'failed',
+  message: string,
+  actor: Actor,
+): Promise<void> {
+  if (paymentId === null) return;
+  // Mined once; the change of status that follows says when it counts.
+  const finality = what === 'done' ? 'unsafe' : 'final';
+  await writeLog(tx, { nodeId, paymentId }, { eventType: `operation.${verb}.${what}`, message, actor, finality });
+}
+
+/** The newest operation on a leg that the operator signs. */
+export async function latestOperation(
+  sql: Sql | Transaction,
+  { nodeId, id }: Pick<DealRow, 'nodeId' | 'id'>,
+): Promise<OperationRow | undefined> {
+  const [operation] = await sql<OperationRow[]>`
+    select * from operation where node_id = ${nodeId} and leg_id = ${id} and (signer is null or status in ('queued', 'submitted'))
+    order by id desc limit 1`;
+  return operation;
+}
+
+/** The operations on a leg that wait for a signature, oldest first; `lock` holds their rows until the transaction ends. */
+export async function awaitingOperations(
+  tx: Transaction,
+  { nodeId, id }: Pick<DealRow, 'nodeId' | 'id'>,
+): Promise<OperationRow[]> {
+  return await tx<OperationRow[]>`
+    select * from operation where node_id = ${nodeId} and leg_id = ${id} and status = 'awaiting_signature'
+    order by id for update`;
+}
+
+/** Whether the operation still waits for the chain's answer. */
+export function inFlight(operation: OperationRow | undefined): boolean {
+  return operation?.status === 'queued' || operation?.status === 'submitted';
+}
+
+/** One operation; `lock` holds its row until the transaction ends. */
+export async function findOperation(
+  sql: Sql | Transaction,
+  { nodeId, operationId }: { nodeId: string; operationId: string },
+  { lock = false } = {},
+): Promise<OperationRow | undefined> {
+  const [operation] = await sql<OperationRow[]>`
+    select * from operation where node_id = ${nodeId} and id = ${operationId} ${lock ? sql`for update` : sql``}`;
+  return operation;
+}
+
+/** Moves an operation on; `error` says why it failed, `transactionHash` what was sent or seen for it, kept when left out. */
+export async function updateOperation(
+  tx: Transaction,
+  { nodeId, id }: Pick<OperationRow, 'nodeId' | 'id'>,
+  {
+    status,
+    error = null,
+    transactionHash = null,
+  }: { status: OperationRow['status']; error?: Refusal | null; transactionHash?: Hex | null },
+): Promise<void> {
+  await tx`
+    update operation set status = ${status}, error = ${error && tx.json(error)},
+      transaction_hash = coalesce(${transactionHash}, transaction_hash), updated_at = now()
+    where node_id = ${nodeId} and id = ${id}`;
+}
+
+/** An operation with what is needed to show it. */
+export type OperationRecord = OperationRow & {
+  /** 0, 1, …; null for a stray. */
+  leg: number | null;
+  diamondAddress: Address;
+  /** Of the payment's currency; null without a payment. */
+  decimals: number | null;
+};
+
+/** The node that an operation belongs to, if there is such an operation. */
+export async function operationNode(sql: Sql | Transaction, operationId: string): Promise<string | undefined> {
+  const [row] = await sql<{ nodeId: string }[]>`select node_id from operation where id = ${operationId}`;
+  return row?.nodeId;
+}
+
+/** Operations of a node by id, in the order of the ids. */
+export async function loadOperations(
+  sql: Sql | Transaction,
+  nodeId: string,
+  ids: readonly string[],
+): Promise<OperationRecord[]> {
+  const rows = await sql<OperationRecord[]>`
+    ${selectRecords(sql)} where o.node_id = ${nodeId} and o.id in ${sql([...ids])}`;
+  return ids.flatMap((id) => rows.find((row) => row.id === id) ?? []);
+}
+
+/** A page of a payment's operations, newest first, and how many there are. */
+export async function listOperations(
+  sql: Sql | Transaction,
+  { nodeId, paymentId }: { nodeId: string; paymentId: string },
+  { page, perPage }: { page: number; perPage: number },
+): Promise<{ rows: OperationRecord[]; total: number }> {
+  const [rows, [count]] = await Promise.all([
+    sql<OperationRecord[]>`
+      ${selectRecords(sql)} where o.node_id = ${nodeId} and o.payment_id = ${paymentId}
+      order by o.id desc limit ${perPage} offset ${(page - 1) * perPage}`,
+    sql<{ total: number }[]>`
+      select count(*)::int as total from operation where node_id = ${nodeId} and payment_id = ${paymentId}`,
+  ]);
+  return { rows, total: count?.total ?? 0 };
+}
+
+function selectRecords(sql: Sql | Transaction) {
+  return sql`
+    select o.*, d.leg, n.diamond_address, c.decimals from operation o
+    join network n on n.id = o.network_id
+    left join deal d on d.node_id = o.node_id and d.id = o.leg_id
+    left join payment p on p.node_id = o.node_id and p.id = o.payment_id
+    left join currency c on c.id = p.currency_id`;
+}
