@@ -68,7 +68,11 @@ describe('POST /api/v1/payments, at once', () => {
       market.post('/payments', market.paymentBody({ member: { external_id: 'm-1', name: 'Ada' } })),
     ]);
     expect(statuses(answers)).toEqual([201, 201, 201, 201, 201, 400, 404, 409, 422, 201]);
-    expect(answers[5]?.json.errors.map((fault: Json) => fault.pointer)).toEqual(['/price', '/payment_method']);
+    expect(answers[5]?.json.errors.map((fault: Json) => fault.pointer)).toEqual([
+      '/price',
+      '/currency_id',
+      '/payment_method',
+    ]);
     for (const [index, body] of good.entries()) {
       expect(answers[index]?.json.external_id).toBe(body.external_id);
       expect(await written(body.external_id)).toEqual({ payments: 1, deals: 1, logs: 1 });

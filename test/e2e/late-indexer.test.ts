@@ -7,7 +7,7 @@ import { ScriptedWallet } from './scripted-wallet.ts';
 
 const DOWN_MS = 20_000;
 
-test('the indexer is down for a while: the deposit is on the network, also after a reload, then paid', async () => {
+test('the indexer is down for a while: the deposit is found by its receipt, also after a reload, then paid', async () => {
   const running = await startStack();
   const { stack } = running;
   const logPath = `${stack.folder}/worker.log`;
@@ -21,11 +21,12 @@ test('the indexer is down for a while: the deposit is on the network, also after
     await checkout.connect(wallet);
     await running.indexer.stop();
     await checkout.press(/^Pay/);
-    await checkout.until('mined');
+    await checkout.until('mined', 'confirming');
     await checkout.page.reload();
-    await checkout.until('mined');
+    // By its receipt, which the worker looks at meanwhile.
+    await checkout.until('confirming');
     await new Promise((resolve) => setTimeout(resolve, DOWN_MS));
-    await checkout.says('Payment is on the network');
+    await checkout.says('Payment found');
     await running.restartIndexer();
     await checkout.until('funded');
     expect(wallet.deeds).toEqual(['connect', 'approve', 'deposit']);
