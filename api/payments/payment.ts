@@ -2,8 +2,8 @@
 import { z } from '@hono/zod-openapi';
 import { MINIMUM_GAP_SECONDS } from '../../contracts/terms.ts';
 import { formatUnits } from '../core/money.ts';
-import type { PaymentRequest } from '../core/payments/creation.ts';
 import type { PaymentRecord } from '../core/payments/payments.ts';
+import type { PaymentRequest } from '../core/payments/request.ts';
 import { openMember } from '../core/people/members.ts';
 import type { Tokens } from '../core/platform/auth.ts';
 import type { Integration } from '../core/platform/platform.ts';

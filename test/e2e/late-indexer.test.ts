@@ -5,7 +5,7 @@ import { startStack } from '../support/stack.ts';
 import { openStage } from './checkout.ts';
 import { ScriptedWallet } from './scripted-wallet.ts';
 
-const DOWN_MS = 20_000;
+const DOWN_MS = process.env.LONG_TESTS ? 60_000 : 20_000;
 
 test('the indexer is down for a while: the deposit is found by its receipt, also after a reload, then paid', async () => {
   const running = await startStack();

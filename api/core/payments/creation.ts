@@ -2,17 +2,14 @@
 // with log, queued work and kept answer in one transaction. Requests that arrive together share that transaction, not their fate.
 import postgres from 'postgres';
 import { v7 as uuidv7 } from 'uuid';
-import type { Address } from 'viem';
 import { systemClock } from '../clock.ts';
 import { insertRows, isUniqueViolation, type Sql, type Transaction, transact } from '../database/db.ts';
 import { enqueue, enqueueNew } from '../database/queue.ts';
 import { claimKeys, type KeyedRequest, keepAnswers } from '../database/replay.ts';
 import { Together } from '../database/together.ts';
-import { destinationFault } from '../destinations.ts';
 import { CoreError, FieldFaults } from '../errors.ts';
 import { writeLogs } from '../log.ts';
-import { AmountError, formatUnits, parseUnits } from '../money.ts';
-import { findMembers, type Member, type SealedMember, upsertMember } from '../people/members.ts';
+import { findMembers, type SealedMember, upsertMember } from '../people/members.ts';
 import {
   findCurrencies,
   findNetworks,
@@ -24,48 +21,11 @@ import {
 } from '../platform/platform.ts';
 import { addFirstCharges } from '../rails/attempts.ts';
 import type { Provider, Providers } from '../rails/provider.ts';
-import type {
-  CurrencyRow,
-  DealPolicy,
-  DealRow,
-  NetworkRow,
-  PaymentGroup,
-  PaymentItem,
-  PaymentMethod,
-  PaymentRow,
-} from '../schema.ts';
+import type { CurrencyRow, DealRow, NetworkRow, PaymentRow } from '../schema.ts';
 import type { Vault } from '../vault.ts';
-import { type DealContext, draftDeals, feeOf, type LegRequest } from './deals.ts';
+import { draftDeals } from './deals.ts';
 import type { PaymentKey, PaymentRecord } from './payments.ts';
-
-/** A request for money. Decimals are the request's own text; addresses are lowercase. */
-export type PaymentRequest = {
-  externalId: string;
-  nodeId: string;
-  chainId?: string | undefined;
-  networkId: string;
-  walletId?: string | undefined;
-  memberId?: string | undefined;
-  member?: Member | undefined;
-  currencyId: string;
-  price: string;
-  paidPrice: string;
-  paymentMethod: PaymentMethod;
-  paymentGroup: PaymentGroup;
-  paymentAddress: Address;
-  items?: PaymentItem[] | undefined;
-  metadata?: string | undefined;
-  /** Gets this payment's events, signed with the node's notification key. */
-  notifyUrl?: string | undefined;
-  expiresAt: Date;
-  retry: boolean;
-  retryCount: number;
-  clientIp?: string | undefined;
-  /** Who gets how much; null: the whole amount goes to `paymentAddress`. */
-  legs: { externalId: string | null; paymentAddress: Address; paidPrice: string }[] | null;
-  /** Overrides single fields of the node's deal policy. */
-  deal: Partial<DealPolicy>;
-};
+import { amountOf, checkFee, checkItems, checkRail, checkReferences, legsOf, type PaymentRequest } from './request.ts';
 
 /** A request by an integration, and its Idempotency-Key with the answer to keep under it. */
 export type Creation = {
@@ -311,140 +271,6 @@ async function draftPayment(
     }),
   );
   return { record: { payment, deals, currency, network, head: null, member, attempts: [] }, provider };
-}
-
-function amountOf(pointer: string, text: string, currency: CurrencyRow, faults: FieldFaults): bigint | null {
-  try {
-    const units = parseUnits(text, currency.decimals);
-    if (pointer === '/price' && units === 0n) faults.add(pointer, 'must be greater than 0');
-    return units;
-  } catch (error) {
-    if (!(error instanceof AmountError)) throw error;
-    faults.add(pointer, error.message);
-    return null;
-  }
-}
-
-function checkItems(
-  { items }: PaymentRequest,
-  priceUnits: bigint | null,
-  currency: CurrencyRow,
-  faults: FieldFaults,
-): void {
-  if (!items?.some((item) => item.price !== null)) return;
-  const prices = items.map((item, index) =>
-    item.price === null ? 0n : amountOf(`/items/${index}/price`, item.price, currency, faults),
-  );
-  if (priceUnits === null || prices.includes(null)) return;
-  const sum = prices.reduce((total: bigint, price) => total + (price ?? 0n), 0n);
-  if (sum !== priceUnits) faults.add('/items', `sum to ${sum} base units, but price is ${priceUnits}`);
-}
-
-/** The fee of the whole payment. Borne by the payer, it is computed on the price, and paid_price must be both together. */
-function checkFee(
-  { priceUnits, paidPriceUnits }: { priceUnits: bigint | null; paidPriceUnits: bigint | null },
-  { policy, currency }: DealContext,
-  faults: FieldFaults,
-): bigint {
-  if (priceUnits === null || paidPriceUnits === null) return 0n;
-  if (policy.feeBearer === 'payer') {
-    const fee = feeOf(priceUnits, policy, currency, faults);
-    if (paidPriceUnits !== priceUnits + fee) {
-      const expected = formatUnits(priceUnits + fee, currency.decimals);
-      faults.add('/paid_price', `must be ${expected}: the price plus the fee, which the payer bears`);
-    }
-    return fee;
-  }
-  const fee = feeOf(paidPriceUnits, policy, currency, faults);
-  if (fee > paidPriceUnits) faults.add('/paid_price', 'is less than the fee');
-  return fee;
-}
-
-/** The legs that a request names, or the one that it implies; their amounts must sum to what is paid. */
-function legsOf(
-  request: PaymentRequest,
-  paidPriceUnits: bigint | null,
-  currency: CurrencyRow,
-  faults: FieldFaults,
-): LegRequest[] {
-  // An amount that is not one has its own fault already; one unit keeps the rest of the checks meaningful.
-  if (!request.legs) {
-    const [payeePointer, amountPointer] = ['/payment_address', '/paid_price'];
-    const amountUnits = paidPriceUnits ?? 1n;
-    return [{ externalId: null, payee: request.paymentAddress, payeePointer, amountUnits, amountPointer }];
-  }
-  const legs = request.legs.map((leg, index) => {
-    const amountPointer = `/legs/${index}/paid_price`;
-    return {
-      externalId: leg.externalId,
-      payee: leg.paymentAddress,
-      payeePointer: `/legs/${index}/payment_address`,
-      amountUnits: amountOf(amountPointer, leg.paidPrice, currency, faults) ?? 1n,
-      amountPointer,
-    };
-  });
-  const sum = legs.reduce((total, leg) => total + leg.amountUnits, 0n);
-  if (paidPriceUnits !== null && sum !== paidPriceUnits) {
-    faults.add('/legs', `sum to ${sum} base units, but paid_price is ${paidPriceUnits}`);
-  }
-  return legs;
-}
-
-function checkReferences(
-  request: PaymentRequest,
-  {
-    node,
-    network,
-    currency,
-    mode,
-  }: { node: NodeStanding; network: NetworkRow; currency: CurrencyRow; mode: Integration['mode'] },
-  { wallets, members }: Platform,
-  faults: FieldFaults,
-): void {
-  if (node.archived) faults.add('/node_id', 'is archived');
-  if (network.archivedAt) faults.add('/network_id', 'is archived');
-  if (network.mode !== mode) faults.add('/network_id', `is a ${network.mode} network, but the integration is ${mode}`);
-  if (currency.archivedAt) faults.add('/currency_id', 'is archived');
-  if (request.chainId !== undefined && request.chainId !== network.chainId) {
-    faults.add('/chain_id', "is not the network's chain");
-  }
-  if (request.notifyUrl !== undefined) {
-    const fault = destinationFault(request.notifyUrl, { local: node.local });
-    if (fault) faults.add('/notify_url', fault);
-  }
-  if (request.memberId !== undefined && request.member !== undefined) {
-    faults.add('/member', 'must be left out when member_id is given');
-  }
-  if (request.memberId !== undefined && members.get(request.memberId)?.nodeId !== node.id) {
-    faults.add('/member_id', 'is not a member of the node');
-  }
-  if (request.walletId !== undefined) {
-    const wallet = wallets.get(request.walletId);
-    if (wallet?.nodeId !== node.id || wallet.networkId !== network.id) {
-      faults.add('/wallet_id', 'is not a wallet of the node on this network');
-    } else if (wallet.address !== request.paymentAddress) {
-      faults.add('/payment_address', 'is not the address of wallet_id');
-    }
-  }
-}
-
-/** Who takes the money of a payment by card or transfer, which is in fiat money; on chain it is in a token of the network. */
-function checkRail(
-  { paymentMethod }: PaymentRequest,
-  { network, currency, providers }: { network: NetworkRow; currency: CurrencyRow; providers: Providers },
-  faults: FieldFaults,
-): Provider | undefined {
-  if (paymentMethod === 'web3') {
-    if (currency.networkId !== network.id) faults.add('/currency_id', 'is not a currency of the network');
-    return undefined;
-  }
-  if (currency.type !== 'fiat') faults.add('/currency_id', `must be fiat money for ${paymentMethod}`);
-  const provider = providers.forMethod(paymentMethod, network.mode);
-  if (!provider) {
-    const where = network.mode === 'live' ? ' for live payments' : '';
-    faults.add('/payment_method', `${paymentMethod} has no provider${where} on this installation`);
-  }
-  return provider;
 }
 
 /** The member that the request names, or that it describes and that is found or added. */
