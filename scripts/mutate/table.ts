@@ -1,6 +1,7 @@
 /**
  * Every guard of the contracts with what takes it out, the attack that it stands against and the tests that must then
- * fail. It is data only; scripts/mutate.ts applies it. Line breaks and indentation count, `occurrence` tells equal texts apart.
+ * fail. It is data only, and one table so that no guard stands in two;
+ * scripts/mutate.ts applies it. Line breaks and indentation count, `occurrence` tells equal texts apart.
  */
 
 /** One guard taken out. */
