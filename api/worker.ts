@@ -14,7 +14,7 @@ import { consumeCreation } from './core/payments/consumer.ts';
 import { findOperation } from './core/payments/operations.ts';
 import { lookAtReports } from './core/payments/reported.ts';
 import { type Pass, settleNetwork } from './core/payments/settle.ts';
-import { listNetworks } from './core/platform/platform.ts';
+import { findNetwork, listNetworks } from './core/platform/platform.ts';
 import type { Providers } from './core/rails/provider.ts';
 import { stepRails } from './core/rails/railSteps.ts';
 import { type ReconciliationRow, reconcileWhenDue } from './core/reconciliation/reconciliations.ts';
@@ -133,15 +133,20 @@ function settleForever(sql: Sql, chain: Chain, log: Logger): { stop(): Promise<v
   const progress = new Map<string, { settledTo: bigint; allSeenAt: number }>();
   let stopped = false;
 
-  async function settleUntilDone(network: NetworkRow): Promise<void> {
+  async function settleUntilDone(listed: NetworkRow): Promise<void> {
+    let network = listed;
     try {
       await lookAtReports(sql, chain, network);
       const known = progress.get(network.id);
       const all = !known || performance.now() - known.allSeenAt > LOOK_AT_ALL_INTERVAL_MS;
       const since = all || known.settledTo < LOOK_BACK_BLOCKS ? 0n : known.settledTo - LOOK_BACK_BLOCKS;
       let pass: Pass;
-      do pass = await settleNetwork(sql, chain, network, { since });
-      while (!stopped && pass.dealtWith > 0);
+      for (;;) {
+        pass = await settleNetwork(sql, chain, network, { since });
+        if (stopped || pass.dealtWith === 0) break;
+        // Much to deal with takes long; nodes and confirmations that an operator asks for meanwhile hold at once.
+        network = await findNetwork(sql, network.id);
+      }
       if (pass.settledTo !== null) {
         const allSeenAt = all ? performance.now() : known.allSeenAt;
         progress.set(network.id, { settledTo: pass.settledTo, allSeenAt });

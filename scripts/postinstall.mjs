@@ -38,6 +38,9 @@ if (!process.env.DEALKEEP_POSTINSTALL && !edrLoads()) {
   }
 }
 
+const mended = spawnSync(process.execPath, [join(root, 'scripts', 'mend-postgres.mjs')], { stdio: 'inherit' });
+if (mended.status !== 0) process.exit(1);
+
 // npm links the commands of dependencies, not the package's own: this one makes `npx dealkeep` work.
 if (process.platform !== 'win32') {
   rmSync(join(bin, 'dealkeep'), { force: true });

@@ -18,8 +18,17 @@ export type Sql = postgres.Sql<{ bigint: bigint; numeric: bigint }>;
 /** A transaction: everything written through it is written together or not at all. */
 export type Transaction = postgres.TransactionSql<{ bigint: bigint; numeric: bigint }>;
 
+/** One connection of a pool, held until `release`. */
+export type ReservedSql = postgres.ReservedSql<{ bigint: bigint; numeric: bigint }>;
+
 /** Opens a pool of at most `maxConnections` (default 10) connections; columns read as camelCase. */
 export function connect(databaseUrl: string, { maxConnections = 10 } = {}): Sql {
+  // Without it, what a transaction writes after the loss of its session is written alone.
+  if (!('keepsTransactions' in postgres)) {
+    throw new Error(
+      'postgres.js is as it was published. Run node scripts/mend-postgres.mjs, which npm ci does by itself.',
+    );
+  }
   return postgres(databaseUrl, {
     max: maxConnections,
     types,

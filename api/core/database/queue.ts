@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { Logger, type Runner, run, type WorkerEvents } from 'graphile-worker';
-import type { Sql, Transaction } from './db.ts';
+import type { ReservedSql, Sql, Transaction } from './db.ts';
 
 /** Work by name, and what each piece of it is about. */
 export type Work = {
@@ -120,15 +120,40 @@ export async function startQueue(
 /** Shows that this worker lives, and takes over from those that no longer do. */
 async function announce(sql: Sql, workerIds: string[]): Promise<{ end(): Promise<void> }> {
   const lockKey = randomBytes(8).readBigInt64BE();
-  const session = await sql.reserve();
-  await session`select pg_advisory_lock(${lockKey})`;
-  await session`insert into worker_process ${sql({ lockKey, workerIds })}`;
-  const timer = setInterval(() => void takeOver(sql).catch(() => {}), TAKEOVER_INTERVAL_MS);
+  let session: ReservedSql | null = null;
+
+  /** Takes the lock, again after its session was lost; one that the old session still holds is for the next pass. */
+  async function show(): Promise<void> {
+    session ??= await sql.reserve();
+    const [lock] = await session<{ held: boolean }[]>`
+      select exists (select 1 from pg_locks where pid = pg_backend_pid() and locktype = 'advisory')
+        or pg_try_advisory_lock(${lockKey}) as held`;
+    if (lock?.held) await session`insert into worker_process ${sql({ lockKey, workerIds })} on conflict do nothing`;
+  }
+
+  async function pass(): Promise<void> {
+    try {
+      await show();
+      await takeOver(sql);
+    } catch {
+      // The database was away; whatever this session held went with it.
+      session?.release();
+      session = null;
+    }
+  }
+
+  await show();
   await takeOver(sql);
+  let passing = Promise.resolve();
+  const timer = setInterval(() => {
+    passing = passing.then(pass);
+  }, TAKEOVER_INTERVAL_MS);
   return {
     async end() {
       clearInterval(timer);
-      await session`delete from worker_process where lock_key = ${lockKey}`.catch(() => {});
+      await passing;
+      await sql`delete from worker_process where lock_key = ${lockKey}`.catch(() => {});
+      if (!session) return;
       await session`select pg_advisory_unlock(${lockKey})`.catch(() => {});
       session.release();
     },

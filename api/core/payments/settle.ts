@@ -58,7 +58,12 @@ export async function settleNetwork(
       doubted ??= error;
     }
   }
-  for (const stray of strays) await recordStray(sql, network, stray);
+  await recordUnmatched(
+    sql,
+    network,
+    strays.filter(({ paymentId }) => paymentId === null),
+  );
+  for (const stray of strays) if (stray.paymentId !== null) await recordStray(sql, network, stray);
   // Only when every event up to here was applied may a deadline say that nothing answered.
   if (changed.length === 0) await expireAwaiting(sql, network, safe);
   if (doubted && dealtWith + strays.length === 0) throw doubted;
@@ -246,7 +251,14 @@ function chainFact(network: NetworkRow, safe: Safe, deal: DealRow, facts: DealFa
   };
 }
 
-/** Records a deal that funds no payment; a duplicate goes back to its payer at once. */
+/** Records deals of our operator that no payment of the network knows of. */
+async function recordUnmatched(sql: Sql, network: NetworkRow, strays: readonly StrayFacts[]): Promise<void> {
+  if (strays.length === 0) return;
+  const rows = strays.map((stray) => ({ networkId: network.id, ...stray }));
+  await sql`insert into stray_deal ${sql(rows)} on conflict do nothing`;
+}
+
+/** Records a payment's deal that does not fund it; a duplicate goes back to its payer at once. */
 async function recordStray(sql: Sql, network: NetworkRow, stray: StrayFacts): Promise<void> {
   await transact(sql, async (tx) => {
     const [recorded] = await tx`
