@@ -80,6 +80,8 @@ export type DealRow = {
   networkId: string;
   operator: Address;
   payee: Address;
+  /** Whose money it becomes; null: nobody of whom the node knows more than the address. */
+  partyId: string | null;
   token: Address;
   amountUnits: bigint;
   feeUnits: bigint;

@@ -16,6 +16,7 @@ export type DealDraft = Pick<
   | 'networkId'
   | 'operator'
   | 'payee'
+  | 'partyId'
   | 'token'
   | 'amountUnits'
   | 'feeUnits'
@@ -31,6 +32,7 @@ export type DealDraft = Pick<
 export type LegRequest = {
   externalId: string | null;
   payee: Address;
+  partyId: string | null;
   payeePointer: string;
   amountUnits: bigint;
   amountPointer: string;
@@ -77,6 +79,7 @@ export function draftDeals(
       networkId: network.id,
       operator: lower(network.operatorAddress),
       payee: lower(leg.payee),
+      partyId: leg.partyId,
       // Fiat money has no token.
       token: lower(currency.tokenAddress ?? zeroAddress),
       amountUnits: leg.amountUnits,

@@ -34,7 +34,9 @@ export type PaymentRequest = {
   retryCount: number;
   clientIp?: string | undefined;
   /** Who gets how much; null: the whole amount goes to `paymentAddress`. */
-  legs: { externalId: string | null; paymentAddress: Address; paidPrice: string }[] | null;
+  legs:
+    | { externalId: string | null; paymentAddress: Address; partyId?: string | undefined; paidPrice: string }[]
+    | null;
   /** Overrides single fields of the node's deal policy. */
   deal: Partial<DealPolicy>;
 };
@@ -97,13 +99,16 @@ export function legsOf(
   if (!request.legs) {
     const [payeePointer, amountPointer] = ['/payment_address', '/paid_price'];
     const amountUnits = paidPriceUnits ?? 1n;
-    return [{ externalId: null, payee: request.paymentAddress, payeePointer, amountUnits, amountPointer }];
+    return [
+      { externalId: null, payee: request.paymentAddress, partyId: null, payeePointer, amountUnits, amountPointer },
+    ];
   }
   const legs = request.legs.map((leg, index) => {
     const amountPointer = `/legs/${index}/paid_price`;
     return {
       externalId: leg.externalId,
       payee: leg.paymentAddress,
+      partyId: leg.partyId ?? null,
       payeePointer: `/legs/${index}/payment_address`,
       amountUnits: amountOf(amountPointer, leg.paidPrice, currency, faults) ?? 1n,
       amountPointer,
