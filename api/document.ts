@@ -60,8 +60,11 @@ const parameters = {
 const headerRef = (name: keyof typeof headers) => ({ $ref: `#/components/headers/${name}` });
 const parameterRef = (name: keyof typeof parameters) => ({ $ref: `#/components/parameters/${name}` });
 
-/** Completes a document that was made from routes. @throws Error when two operations would bear one name. */
-export function completeDocument(document: Document): Document {
+/**
+ * Completes a document that was made from routes; `versioned`: its operations take and answer with our version header.
+ * @throws Error when two operations would bear one name.
+ */
+export function completeDocument(document: Document, { versioned = true }: { versioned?: boolean } = {}): Document {
   const components = (document.components?.schemas ?? {}) as Record<string, Schema>;
   const names = new Set<string>();
   const used = new Set<keyof typeof headers>();
@@ -75,8 +78,9 @@ export function completeDocument(document: Document): Document {
       if (method === 'get') delete operation.responses['413'];
       if (!operation.requestBody) delete operation.responses['415'];
       completeParameters(operation, components);
+      operation.parameters?.push(parameterRef('CorrelationId'), ...(versioned ? [parameterRef('Version')] : []));
       completeBodies(operation, components);
-      for (const name of completeHeaders(operation)) used.add(name);
+      for (const name of completeHeaders(operation, versioned)) used.add(name);
     }
   }
   return {
@@ -84,7 +88,11 @@ export function completeDocument(document: Document): Document {
     components: {
       ...document.components,
       headers: Object.fromEntries([...used].map((name) => [name, headers[name]])) as never,
-      parameters: { ...document.components?.parameters, ...parameters } as never,
+      parameters: {
+        ...document.components?.parameters,
+        CorrelationId: parameters.CorrelationId,
+        ...(versioned && { Version: parameters.Version }),
+      } as never,
     },
   };
 }
@@ -124,7 +132,7 @@ function completeParameters(operation: Operation, components: Record<string, Sch
     if ('$ref' in parameter || !parameter.schema) continue;
     parameter.example ??= exampleOf(parameter.schema, components, { name: parameter.name });
   }
-  operation.parameters = [...(operation.parameters ?? []), parameterRef('CorrelationId'), parameterRef('Version')];
+  operation.parameters = [...(operation.parameters ?? [])];
 }
 
 function completeBodies(operation: Operation, components: Record<string, Schema>): void {
@@ -139,9 +147,13 @@ function completeBodies(operation: Operation, components: Record<string, Schema>
   }
 }
 
-function completeHeaders(operation: Operation): (keyof typeof headers)[] {
+function completeHeaders(operation: Operation, versioned: boolean): (keyof typeof headers)[] {
   const keyed = operation.parameters?.some((parameter) => 'name' in parameter && parameter.name === 'Idempotency-Key');
-  const always = ['X-Request-Id', 'X-Correlation-Id', VERSION_HEADER, 'RateLimit-Policy', 'RateLimit'] as const;
+  const always = [
+    ...(['X-Request-Id', 'X-Correlation-Id'] as const),
+    ...(versioned ? ([VERSION_HEADER] as const) : []),
+    ...(['RateLimit-Policy', 'RateLimit'] as const),
+  ] as const;
   const used = new Set<keyof typeof headers>();
   for (const [status, answer] of Object.entries(operation.responses)) {
     const here = [

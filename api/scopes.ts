@@ -96,6 +96,34 @@ const operationScopes: Readonly<Record<string, Scope>> = {
   'GET /api/v1/events': 'events:read',
   'GET /api/v1/test-clock': 'clock:move',
   'POST /api/v1/test-clock': 'clock:move',
+  'POST /orders/v1/orders': 'orders:create',
+  'PATCH /orders/v1/orders/{orderId}': 'orders:update',
+  'GET /orders/v1/orders': 'orders:read',
+  'DELETE /orders/v1/orders/{orderId}': 'orders:delete',
+  'POST /orders/v1/order-splits': 'orders:split',
+  'POST /orders/v1/transactions': 'transactions:create',
+  'GET /orders/v1/transactions': 'transactions:read',
+  'GET /orders/v1/transactions/{transactionId}': 'transactions:read',
+  'PATCH /orders/v1/transactions/{transactionId}': 'transactions:update',
+  'DELETE /orders/v1/transactions/{transactionId}': 'transactions:delete',
+  'POST /orders/v1/transfers': 'transfers:create',
+  'GET /orders/v1/transfers': 'transfers:read',
+  'GET /orders/v1/transfers/{transferId}': 'transfers:read',
+  'DELETE /orders/v1/transfers/{transferId}': 'transfers:delete',
+  'POST /orders/v1/payout-merchants': 'payouts:create',
+  'GET /orders/v1/payout-merchants': 'payouts:read',
+  'GET /orders/v1/payout-merchants/{payoutMerchantId}': 'payouts:read',
+  'DELETE /orders/v1/payout-merchants/{payoutMerchantId}': 'payouts:delete',
+  'POST /orders/v1/sellers/{sellerId}/payout-sellers': 'payouts:create',
+  'GET /orders/v1/sellers/{sellerId}/payout-sellers': 'payouts:read',
+  'GET /orders/v1/sellers/{sellerId}/payout-sellers/{payoutSellerId}': 'payouts:read',
+  'DELETE /orders/v1/sellers/{sellerId}/payout-sellers/{payoutSellerId}': 'payouts:delete',
+  'POST /orders/v1/sellers/{sellerId}/payout-seller-amounts': 'payouts:create',
+  'GET /orders/v1/sellers/{sellerId}/payout-seller-amounts': 'payouts:read',
+  'GET /orders/v1/sellers/{sellerId}/payout-seller-amounts/{payoutSellerAmountId}': 'payouts:read',
+  'DELETE /orders/v1/sellers/{sellerId}/payout-seller-amounts/{payoutSellerAmountId}': 'payouts:delete',
+  'GET /orders/v1/accounts': 'ledger:read',
+  'GET /orders/v1/sellers/{sellerId}/accounts': 'ledger:read',
 };
 
 /** Whether an integration's token opens what the request in `c` asks for; false too when there is nothing of the kind. */
@@ -126,9 +154,11 @@ export function documentScopes(
   for (const definition of registry.definitions) {
     if (definition.type !== 'route') continue;
     const { route } = definition;
-    if (!route.security?.some((scheme) => 'integration' in scheme)) continue;
+    const scheme = ['integration', 'oauth2'].find((name) => route.security?.some((known) => name in known));
+    if (!scheme) continue;
     const scope = scopeOf(`${route.method.toUpperCase()} ${route.path}`);
-    // OpenAPI has a place for scopes under OAuth 2 alone, and our login is not its token endpoint.
+    // OpenAPI has a place for scopes under OAuth 2 alone; the login of the payments surface is not its token endpoint.
+    if (scheme === 'oauth2') route.security = [{ oauth2: [scope] }];
     Object.assign(route, { [SCOPE_FIELD]: scope });
     route.responses = { ...lacking, ...route.responses };
     route.description = [route.description, `Scope: \`${scope}\`.`].filter(Boolean).join(' ');

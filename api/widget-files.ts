@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { serveStatic } from '@hono/node-server/serve-static';
-import type { OpenAPIHono } from '@hono/zod-openapi';
+import type { Hono } from 'hono';
 import { compress } from 'hono/compress';
 import { cors } from 'hono/cors';
 import { secureHeaders } from 'hono/secure-headers';
@@ -30,7 +30,7 @@ const hostedPage = `<!doctype html>
 `;
 
 /** Mounts the files and the hosted checkout. */
-export function mountWidgetFiles(app: OpenAPIHono<Env>): void {
+export function mountWidgetFiles(app: Hono<Env>): void {
   app.get('/checkout/:id', secureHeaders(hostedPolicy), (c) => {
     c.header('Cache-Control', 'no-store');
     return c.html(hostedPage);

@@ -4,7 +4,7 @@ import { CoreError } from '../core/errors.ts';
 import { accountNode, listAccounts, listStatement } from '../core/ledger.ts';
 import { mayActOn } from '../core/platform/platform.ts';
 import { createRouter, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
-import { moment, paged } from './resource.ts';
+import { moment, paged } from '../resource.ts';
 
 const signedUnits = z
   .string()

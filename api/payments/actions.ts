@@ -29,9 +29,9 @@ import {
   wholeNumber,
 } from '../http.ts';
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';
+import { flag, idParams, json, moment } from '../resource.ts';
 import { operationResponse, renderOperation } from './operations.ts';
 import { previewResponse, renderPreview } from './previews.ts';
-import { flag, idParams, json, moment } from './resource.ts';
 
 const accepted = z
   .object({

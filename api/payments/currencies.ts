@@ -5,7 +5,7 @@ import { findCurrency } from '../core/platform/platform.ts';
 import type { CurrencyRow } from '../core/schema.ts';
 import { createRouter, jsonBody, problems, requireIntegration, type Services, wholeNumber } from '../http.ts';
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';
-import { address, body, idParams, json, label, listQuery, paged } from './resource.ts';
+import { address, body, idParams, json, label, listQuery, paged } from '../resource.ts';
 
 const currencyType = z.enum(['token', 'fiat']);
 

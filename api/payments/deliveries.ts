@@ -11,7 +11,7 @@ import {
 } from '../core/webhooks/deliveries.ts';
 import { createRouter, jsonBody, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';
-import { body, idParams, json, moment, paged } from './resource.ts';
+import { body, idParams, json, moment, paged } from '../resource.ts';
 
 const status = z.enum(['waiting', 'delivered', 'failed', 'cancelled']).openapi({
   description:

@@ -17,8 +17,8 @@ import {
 import type { KeyRecord } from '../core/webhooks/webhookKeys.ts';
 import { createRouter, jsonBody, problems, requireIntegration, type Services, wholeNumber } from '../http.ts';
 import { keyHeader, keyRefusals, once, type Restore } from '../idempotency.ts';
+import { body, idParams, json, listQuery, paged } from '../resource.ts';
 import { eventFilter } from './events.ts';
-import { body, idParams, json, listQuery, paged } from './resource.ts';
 
 const url = z.string().max(2_048).openapi({
   description: 'https, to a public address; a local node may name any',

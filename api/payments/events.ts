@@ -2,9 +2,9 @@
 import { createRoute, type RouteConfig, z } from '@hono/zod-openapi';
 import { listEvents, renderEvent } from '../core/webhooks/events.ts';
 import { createRouter, problems, requireIntegration, type Services } from '../http.ts';
+import { json } from '../resource.ts';
 import { paymentStatusSchema } from './payment.ts';
 import { proofResponse } from './proof.ts';
-import { json } from './resource.ts';
 
 /** A type of event, or all that begin with `prefix.`, written `prefix.*`. */
 export const eventFilter = z

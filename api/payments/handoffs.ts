@@ -3,8 +3,8 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { createHandoff, redeemHandoff } from '../core/payments/handoffs.ts';
 import { loadPayment } from '../core/payments/payments.ts';
 import { bearerOf, createRouter, problems, type Services } from '../http.ts';
+import { body, idParams, json } from '../resource.ts';
 import { widgetAccessToken } from './payment.ts';
-import { body, idParams, json } from './resource.ts';
 import { openedPayment } from './widget.ts';
 
 const returnUrl = z

@@ -23,7 +23,7 @@ import {
   wholeNumber,
 } from '../http.ts';
 import { keyHeader, keyRefusals, once, type Restore } from '../idempotency.ts';
-import { body, flag, idParams, json, label, paged } from './resource.ts';
+import { body, flag, idParams, json, label, paged } from '../resource.ts';
 
 const scope = z.enum(allScopes).openapi('Scope', {
   description: Object.entries(knownScopes)

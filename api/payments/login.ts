@@ -1,12 +1,9 @@
 // Client credentials for an integration's bearer token.
 import { createRoute, z } from '@hono/zod-openapi';
-import { clientAddress } from '../address.ts';
-import { CoreError } from '../core/errors.ts';
 import { INTEGRATION_TOKEN_SECONDS } from '../core/platform/auth.ts';
-import { loginWaitSeconds, recordFailedLogin } from '../core/platform/logins.ts';
-import { authenticate } from '../core/platform/platform.ts';
 import { allScopes } from '../core/scopes.ts';
-import { createRouter, jsonBody, problems, requireAllowedAddress, type Services } from '../http.ts';
+import { createRouter, jsonBody, problems, type Services } from '../http.ts';
+import { logIn } from '../login.ts';
 
 // Visible ASCII is all that we hand out; PostgreSQL keeps no NUL.
 const credential = z
@@ -17,7 +14,7 @@ const credential = z
 
 /** Mounts `POST /auth/token`. */
 export function loginRoutes(services: Services) {
-  const { sql, tokens, trustedProxies } = services;
+  const { tokens } = services;
   return createRouter().openapi(
     createRoute({
       method: 'post',
@@ -57,18 +54,7 @@ export function loginRoutes(services: Services) {
     }),
     async (c) => {
       const { client_id, client_secret } = c.req.valid('json');
-      const attempt = { clientId: client_id, address: clientAddress(c, trustedProxies) };
-      const waitSeconds = await loginWaitSeconds(sql, attempt);
-      if (waitSeconds > 0) {
-        c.header('Retry-After', String(waitSeconds));
-        throw new CoreError('rate_limited', `Too many failed logins: wait ${waitSeconds} seconds.`);
-      }
-      const integration = await authenticate(sql, client_id, client_secret).catch(async (error: unknown) => {
-        if (error instanceof CoreError) await recordFailedLogin(sql, attempt);
-        throw error;
-      });
-      requireAllowedAddress(c, services, integration);
-      c.header('Cache-Control', 'no-store');
+      const integration = await logIn(c, services, { clientId: client_id, clientSecret: client_secret });
       return c.json(
         {
           access_token: await tokens.issueIntegrationToken(integration.id, integration.scopes),

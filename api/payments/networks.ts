@@ -23,7 +23,7 @@ import {
   wholeNumber,
 } from '../http.ts';
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';
-import { address, body, idParams, json, label, listQuery, paged } from './resource.ts';
+import { address, body, idParams, json, label, listQuery, paged } from '../resource.ts';
 
 const chainResponse = z.object({ id: z.uuid(), eip155_id: z.int(), name: z.string() }).openapi('Chain');
 

@@ -1,5 +1,6 @@
 // The node resource: a tree of merchants, each with the deal policy that it states and the one that holds for it.
 import { createRoute, z } from '@hono/zod-openapi';
+import { ISO_4217, SOLUTION_CODE } from '../core/platform/merchants.ts';
 import { addNode, getNode, listNodes, type NodeRecord, setNodeArchived, updateNode } from '../core/platform/nodes.ts';
 import { DEFAULT_POLICY } from '../core/platform/platform.ts';
 import { DEFAULT_RELAYS_PER_DAY, DEFAULT_UNFUNDED_CANCELS_PER_DAY } from '../core/platform/quotas.ts';
@@ -14,8 +15,8 @@ import {
   wholeNumber,
 } from '../http.ts';
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';
+import { body, idParams, json, label, listQuery, paged } from '../resource.ts';
 import { dealRequest, toPolicy } from './payment.ts';
-import { body, idParams, json, label, listQuery, paged } from './resource.ts';
 
 const policy = dealRequest.openapi('NodePolicy', {
   description: 'Fields that the node states itself; the others hold as the nearest node above states them.',
@@ -63,6 +64,13 @@ const nodeResponse = z
     return_origins: z.array(z.string().openapi({ example: 'https://shop.example.com' })).openapi({
       description: 'Origins that the hosted checkout may lead back to, for payments of it and all below',
     }),
+    solution_code: z.string().nullable().openapi({
+      description: "Names the node in a merchant's requests on the orders surface",
+      example: 'MPFRGE-S1YP',
+    }),
+    currencies: z
+      .array(z.object({ code: z.string().openapi({ example: 'EUR' }), currency_id: z.uuid(), network_id: z.uuid() }))
+      .openapi({ description: 'What it means by codes of ISO 4217; else as the nearest node above says' }),
     created_at: z.string(),
     archived_at: z.string().nullable(),
   })
@@ -82,6 +90,21 @@ const patchNode = z
     unfunded_cancels_per_day: wholeNumber(0, 1_000_000).nullable().optional(),
     relays_per_day: wholeNumber(0, 10_000_000).nullable().optional(),
     return_origins: z.array(origin).max(50).optional(),
+    solution_code: z.string().regex(SOLUTION_CODE, 'must be like MPFRGE-S1YP').nullable().optional().openapi({
+      description: "Names the node in a merchant's requests on the orders surface",
+      example: 'MPFRGE-S1YP',
+    }),
+    currencies: z
+      .array(
+        z.strictObject({
+          code: z.string().regex(ISO_4217, 'must be three capital letters').openapi({ example: 'USD' }),
+          currency_id: z.uuid(),
+          network_id: z.uuid().optional().openapi({ description: 'Needed for fiat money; of a token its own' }),
+        }),
+      )
+      .max(50)
+      .optional()
+      .openapi({ description: 'What the node means by codes of ISO 4217; replaces all that it stated' }),
   })
   .openapi('PatchNode');
 
@@ -154,7 +177,7 @@ export function nodeRoutes(services: Services) {
       ...shared,
       method: 'patch',
       path: '/nodes/{id}',
-      summary: 'Rename a node, replace what it states of its policy, mark it local or set its quota (operators)',
+      summary: 'Rename a node, replace what it states, mark it local or set its quota (operators)',
       middleware: [authenticated, jsonBody()] as const,
       request: {
         params: idParams,
@@ -168,9 +191,23 @@ export function nodeRoutes(services: Services) {
         unfunded_cancels_per_day: unfundedCancelsPerDay,
         relays_per_day: relaysPerDay,
         return_origins: returnOrigins,
+        solution_code: solutionCode,
+        currencies,
         ...rest
       } = c.req.valid('json');
-      const patch = { ...rest, unfundedCancelsPerDay, relaysPerDay, returnOrigins, policy: stated && toPolicy(stated) };
+      const patch = {
+        ...rest,
+        unfundedCancelsPerDay,
+        relaysPerDay,
+        returnOrigins,
+        solutionCode,
+        currencies: currencies?.map(({ code, currency_id: currencyId, network_id: networkId }) => ({
+          code,
+          currencyId,
+          networkId,
+        })),
+        policy: stated && toPolicy(stated),
+      };
       return c.json(render(await updateNode(sql, c.get('integration'), c.req.valid('param').id, patch)), 200);
     },
   );
@@ -210,6 +247,12 @@ function render(node: NodeRecord): z.input<typeof nodeResponse> {
     unfunded_cancels_per_day: node.unfundedCancelsPerDay,
     relays_per_day: node.relaysPerDay,
     return_origins: node.returnOrigins,
+    solution_code: node.solutionCode,
+    currencies: Object.entries(node.currencies).map(([code, { currencyId, networkId }]) => ({
+      code,
+      currency_id: currencyId,
+      network_id: networkId,
+    })),
     created_at: node.createdAt.toISOString(),
     archived_at: node.archivedAt?.toISOString() ?? null,
   };

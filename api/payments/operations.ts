@@ -7,7 +7,7 @@ import { listOperations, loadOperations, type OperationRecord, operationNode } f
 import { authorizePayment } from '../core/payments/payments.ts';
 import { mayActOn } from '../core/platform/platform.ts';
 import { createRouter, jsonNumber, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
-import { idParams, json, paged } from './resource.ts';
+import { idParams, json, paged } from '../resource.ts';
 
 /** A refusal of the contract in words. */
 export const refusalResponse = z

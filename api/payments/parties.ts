@@ -16,6 +16,7 @@ import type { PartyKey } from '../core/people/personal.ts';
 import { type Integration, mayActOn } from '../core/platform/platform.ts';
 import { createRouter, jsonBody, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';
+import { body, json } from '../resource.ts';
 import {
   createRequest,
   exportResponse,
@@ -31,7 +32,6 @@ import {
   toInstrument,
   toPatch,
 } from './party.ts';
-import { body, json } from './resource.ts';
 
 /** Mounts the routes of parties. */
 export function partyRoutes(services: Services) {

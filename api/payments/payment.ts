@@ -13,9 +13,9 @@ import { hasScope } from '../core/scopes.ts';
 import { legStatus } from '../core/status.ts';
 import type { Vault } from '../core/vault.ts';
 import { decimalText, jsonNumber, wholeNumber } from '../http.ts';
+import { address, label, moment } from '../resource.ts';
 import { proofResponse } from './proof.ts';
 import { railResponse, renderRail } from './rail.ts';
-import { address, label, moment } from './resource.ts';
 
 // PostgreSQL keeps no NUL in text.
 const freeText = (max: number) =>

@@ -19,6 +19,7 @@ import { proofOfFact } from '../core/proof.ts';
 import { Providers } from '../core/rails/provider.ts';
 import { createRouter, jsonBody, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
 import { keyHeader, keyOf, keyRefusals, once, type Restore, replay } from '../idempotency.ts';
+import { idParams, json, label, moment, paged } from '../resource.ts';
 import { actorOf } from './actions.ts';
 import {
   accessTokenOf,
@@ -32,7 +33,6 @@ import {
   toPaymentRequest,
 } from './payment.ts';
 import { proofResponse } from './proof.ts';
-import { idParams, json, label, moment, paged } from './resource.ts';
 
 const security = [{ integration: [] }];
 

@@ -9,9 +9,9 @@ import { applyCharge } from '../core/rails/charges.ts';
 import { CallbackRefused } from '../core/rails/provider.ts';
 import { createRouter, problems, requireIntegration, type Services } from '../http.ts';
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';
+import { idParams, json } from '../resource.ts';
 import { actorOf } from './actions.ts';
 import { attempt, renderAttempt } from './rail.ts';
-import { idParams, json } from './resource.ts';
 
 const attemptList = z.object({ items: z.array(attempt) }).openapi('Attempts');
 

@@ -3,7 +3,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { requireOperator } from '../core/platform/platform.ts';
 import { listReconciliations, type ReconciliationRow } from '../core/reconciliation/reconciliations.ts';
 import { createRouter, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
-import { json, paged } from './resource.ts';
+import { json, paged } from '../resource.ts';
 
 const units = z.string().openapi({ description: 'Base units, exact', example: '25500000' });
 

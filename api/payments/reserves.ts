@@ -4,7 +4,7 @@ import { Chain } from '../core/chain/chain.ts';
 import { formatUnits } from '../core/money.ts';
 import { type Reserve, readReserves } from '../core/reconciliation/reserves.ts';
 import { createRouter, jsonNumber, problems, type Services } from '../http.ts';
-import { json } from './resource.ts';
+import { json } from '../resource.ts';
 
 // Every answer costs one RPC call a token, and anybody may ask.
 const CACHE_MS = 10_000;

@@ -4,7 +4,7 @@ import { moveTestClock, readTestClock, requireTestClock, type TestClock } from '
 import { Providers } from '../core/rails/provider.ts';
 import { createRouter, jsonBody, problems, requireIntegration, type Services, wholeNumber } from '../http.ts';
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';
-import { body, json } from './resource.ts';
+import { body, json } from '../resource.ts';
 
 const MAX_ADVANCE_SECONDS = 10 * 365 * 86_400;
 

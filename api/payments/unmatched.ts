@@ -9,10 +9,10 @@ import { findStray, listStrays, refundStray, type StrayDeal } from '../core/paym
 import { authorizeNode, findNetwork, type Integration, mayActOn, requireOperator } from '../core/platform/platform.ts';
 import { createRouter, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';
+import { json, paged } from '../resource.ts';
 import { actorOf, dryRunQuery } from './actions.ts';
 import { operationResponse, renderOperation } from './operations.ts';
 import { previewResponse, renderStrayPreview } from './previews.ts';
-import { json, paged } from './resource.ts';
 
 const hash = z.string().regex(/^0x[0-9a-f]{64}$/, 'must be 32 bytes as lowercase hex');
 

@@ -10,7 +10,7 @@ import {
 } from '../core/platform/wallets.ts';
 import { createRouter, jsonBody, problems, requireIntegration, type Services } from '../http.ts';
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';
-import { address, body, idParams, json, label, listQuery, paged } from './resource.ts';
+import { address, body, idParams, json, label, listQuery, paged } from '../resource.ts';
 
 const walletResponse = z
   .object({

@@ -5,7 +5,7 @@ import { CoreError } from '../core/errors.ts';
 import { PaymentChanges } from '../core/payments/changes.ts';
 import { openWidget, widgetKey } from '../core/payments/handout.ts';
 import { bearerOf, createRouter, problems, type Services } from '../http.ts';
-import { idParams } from './resource.ts';
+import { idParams } from '../resource.ts';
 import { openedPayment, renderWidget } from './widget.ts';
 
 // Proxies close what is silent for a minute; the widget takes 40 seconds of silence for an end.

@@ -15,9 +15,9 @@ import { reportTransaction, withdrawReport } from '../core/payments/reported.ts'
 import type { OperationRow } from '../core/schema.ts';
 import { legStatus } from '../core/status.ts';
 import { bearerOf, createRouter, jsonNumber, problems, type Services } from '../http.ts';
+import { address, body, idParams, json } from '../resource.ts';
 import { paymentMethod, paymentResponse } from './payment.ts';
 import { railResponse, renderRail } from './rail.ts';
-import { address, body, idParams, json } from './resource.ts';
 
 const abiOf = (name: 'deposit' | 'depositMany') =>
   escrowAbi.filter((entry) => entry.type === 'function' && entry.name === name);

@@ -13,6 +13,8 @@ const WITHOUT_NODE = [
   /^(stray_deal|transaction_operation)_pkey$/,
   // A login knows no node yet.
   /^integration_(pkey|client_id_key)$/,
+  // A 32-bit id in a path, before its node is known; it is unique in a whole tree.
+  /^surface_number_pkey$/,
   // A delivery's endpoint, a code's hash, a provider's reference: each is looked up before its node is known.
   /^webhook_delivery_once$/,
   /^handoff_/,

@@ -4,6 +4,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { type Sql, type Transaction, transact } from '../database/db.ts';
 import { CoreError, FieldFaults } from '../errors.ts';
 import { type AccountRow, listAccounts } from '../ledger.ts';
+import { allotNumber, numbersOf } from '../platform/numbers.ts';
 import type { PaymentRow } from '../schema.ts';
 import type { Vault } from '../vault.ts';
 import {
@@ -49,6 +50,8 @@ export type PartyRow = {
 export type Party = Omit<PartyRow, 'sealed'> & {
   data: PersonalData;
   externalIds: Partial<Record<Surface, string>>;
+  /** Its 32-bit id as a seller; null: it has never had an external id on the orders surface. */
+  sellerNumber: number | null;
   instruments: InstrumentRow[];
 };
 
@@ -108,11 +111,19 @@ async function nameParty(tx: Transaction, { nodeId, partyId }: PartyKey, externa
     const taken = await tx`
       insert into party_external_id ${tx({ nodeId, surface, externalId, partyId })}
       on conflict (node_id, surface, external_id) do nothing returning party_id`;
-    if (taken.length > 0) continue;
+    if (taken.length > 0) {
+      if (surface === 'orders') await numberSeller(tx, { nodeId, partyId });
+      continue;
+    }
     throw new CoreError('conflict', 'The external id is taken in this node.', [
       { pointer: `/external_ids/${surface}`, message: 'is taken in this node' },
     ]);
   }
+}
+
+async function numberSeller(tx: Transaction, { nodeId, partyId }: PartyKey): Promise<void> {
+  const seller = { nodeId, id: partyId };
+  if ((await numbersOf(tx, 'seller', [seller])).size === 0) await allotNumber(tx, 'seller', seller);
 }
 
 /** One party. @throws not_found */
@@ -170,12 +181,14 @@ async function openParties(sql: Sql | Transaction, vault: Vault, nodeId: string,
     select party_id, surface, external_id from party_external_id
     where node_id = ${nodeId} and party_id in ${sql(ids)} order by surface`;
   const instruments = await listInstruments(sql, nodeId, ids);
+  const numbers = await numbersOf(sql, 'seller', rows);
   return rows.map(({ sealed, ...row }) => ({
     ...row,
     data: openPersonal(vault, { nodeId, partyId: row.id }, sealed),
     externalIds: Object.fromEntries(
       names.filter((name) => name.partyId === row.id).map(({ surface, externalId }) => [surface, externalId]),
     ),
+    sellerNumber: numbers.get(row.id) ?? null,
     instruments: instruments.filter((instrument) => instrument.partyId === row.id),
   }));
 }

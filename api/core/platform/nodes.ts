@@ -4,6 +4,7 @@ import { isUniqueViolation, type Sql, type Transaction, transact } from '../data
 import { CoreError, FieldFaults } from '../errors.ts';
 import { AmountError, parseUnits } from '../money.ts';
 import type { DealPolicy } from '../schema.ts';
+import { checkMoney, type Money } from './merchants.ts';
 import { authorizeNode, DEFAULT_POLICY, type Integration, requireOperator } from './platform.ts';
 
 /** A node with what it states itself and what holds for it. */
@@ -21,6 +22,10 @@ export type NodeRecord = {
   relaysPerDay: number | null;
   /** Origins that the hosted checkout may lead back to, for payments of it and all below. */
   returnOrigins: string[];
+  /** The product code by which a merchant's requests name it. */
+  solutionCode: string | null;
+  /** What it means by currency codes of ISO 4217, as it states itself. */
+  currencies: Record<string, Money>;
   createdAt: Date;
   archivedAt: Date | null;
 };
@@ -38,12 +43,15 @@ export type NodePatch = {
   unfundedCancelsPerDay?: number | null | undefined;
   relaysPerDay?: number | null | undefined;
   returnOrigins?: string[] | undefined;
+  solutionCode?: string | null | undefined;
+  currencies?: { code: string; currencyId: string; networkId?: string | undefined }[] | undefined;
 };
 
 type Row = Omit<NodeRecord, 'effectivePolicy'> & { path: string[]; policies: Partial<DealPolicy>[] };
 
 const columnsOf = (sql: Sql | Transaction) => sql`
-  n.id, n.parent_id, n.path, n.name, n.policy, n.local, n.unfunded_cancels_per_day, n.relays_per_day, n.return_origins, n.created_at, n.archived_at,
+  n.id, n.parent_id, n.path, n.name, n.policy, n.local, n.unfunded_cancels_per_day, n.relays_per_day, n.return_origins,
+  n.solution_code, n.currencies, n.created_at, n.archived_at,
   (select jsonb_agg(above.policy order by array_position(n.path, above.id)) from node above
    where above.id = any(n.path)) as policies`;
 
@@ -108,14 +116,15 @@ export async function addNode(
 }
 
 /**
- * Renames a node, replaces what it states of its policy or its return origins, marks it local, or sets its quota.
+ * Renames a node, replaces what it states of its policy, its return origins, its solution code or its currencies, marks it local,
+ * or sets its quota.
  * @throws not_found · invalid_request · conflict · forbidden: the last two are for operators.
  */
 export async function updateNode(
   sql: Sql | Transaction,
   integration: Integration,
   id: string,
-  { name, policy, local, unfundedCancelsPerDay, relaysPerDay, returnOrigins }: NodePatch,
+  { name, policy, local, unfundedCancelsPerDay, relaysPerDay, returnOrigins, solutionCode, currencies }: NodePatch,
 ): Promise<NodeRecord> {
   await authorizeNode(sql, integration, id);
   const isOperators = [local, unfundedCancelsPerDay, relaysPerDay].some((field) => field !== undefined);
@@ -125,11 +134,10 @@ export async function updateNode(
       await tx`select 1 from node where id = ${id} for update`;
       const { policies, ...known } = await loadNode(tx, id);
       const stated = policy ?? known.policy;
-      if (policy) {
-        const faults = new FieldFaults();
-        checkPolicy(Object.assign({}, DEFAULT_POLICY, ...policies.slice(0, -1), stated), faults);
-        faults.throwIfAny();
-      }
+      const faults = new FieldFaults();
+      if (policy) checkPolicy(Object.assign({}, DEFAULT_POLICY, ...policies.slice(0, -1), stated), faults);
+      const money = currencies ? await checkMoney(tx, currencies, faults) : known.currencies;
+      faults.throwIfAny();
       const changed = {
         name: name ?? known.name,
         policy: tx.json(stated),
@@ -138,6 +146,8 @@ export async function updateNode(
           unfundedCancelsPerDay === undefined ? known.unfundedCancelsPerDay : unfundedCancelsPerDay,
         relaysPerDay: relaysPerDay === undefined ? known.relaysPerDay : relaysPerDay,
         returnOrigins: returnOrigins ?? known.returnOrigins,
+        solutionCode: solutionCode === undefined ? known.solutionCode : solutionCode,
+        currencies: tx.json(money),
       };
       await tx`update node set ${tx(changed)} where id = ${id}`;
       return toRecord(await loadNode(tx, id));

@@ -1,7 +1,7 @@
 // Owns the shapes that the platform's resources share over HTTP.
 import { z } from '@hono/zod-openapi';
 import { type Address, isAddress } from 'viem';
-import { pageQuery } from '../http.ts';
+import { pageQuery } from './http.ts';
 
 /** An EVM address, read into lowercase. */
 export const address = z

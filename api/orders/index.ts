@@ -1,0 +1,31 @@
+// The orders surface (spec/002-orders.json) under /orders/v1, with its OpenAPI 3.1 document: marketplaces with many sellers.
+import { scopes } from '../core/scopes.ts';
+import { createRouter, type Services } from '../http.ts';
+import { tokenRoutes } from './token.ts';
+
+/** What the surface's document says of it as a whole. */
+export const ordersDescription = {
+  title: 'Dealkeep orders',
+  description:
+    'A cart of many sellers, held in escrow and paid out by the marketplace, without a custodian. The merchant is an integration of `/api/v1`; its sellers are parties there, created with an `external_ids.orders`.',
+  tags: [{ name: 'Authentication', description: "A merchant's bearer token" }],
+};
+
+const SCOPES = /^(orders|transactions|transfers|payouts):|^ledger:read$/;
+
+/** The surface's router, to be mounted under `/orders/v1`. */
+export function ordersSurface(services: Services) {
+  const router = createRouter();
+  router.route('/', tokenRoutes(services));
+  router.openAPIRegistry.registerComponent('securitySchemes', 'oauth2', {
+    type: 'oauth2',
+    description: 'The client credentials of an integration',
+    flows: {
+      clientCredentials: {
+        tokenUrl: `${services.publicUrl}/orders/v1/oauth/token`,
+        scopes: Object.fromEntries(Object.entries(scopes).filter(([scope]) => SCOPES.test(scope))),
+      },
+    },
+  });
+  return router;
+}
