@@ -130,7 +130,11 @@ function parseJson(text: string): never {
 
 /** An amount in a request: a JSON number, read as its own text. */
 export const decimalText = z
-  .custom<number | NumberText>((value) => typeof value === 'number' || value instanceof NumberText, 'must be a number')
+  .custom<number | NumberText>((value) => typeof value === 'number' || value instanceof NumberText, {
+    message: 'must be a number',
+    // What else is wrong with the request is named too.
+    abort: false,
+  })
   .transform((value) => (value instanceof NumberText ? value.text : String(value)))
   .refine((text) => !text.startsWith('-'), 'must not be negative')
   .openapi({ type: 'number', format: 'double', minimum: 0 });
@@ -316,10 +320,4 @@ export const pageQuery = {
   per_page: z.coerce.number().int().min(1).max(100).default(10).openapi({ example: 10 }),
 };
 
-// Node has it (V8 ≥ 11.4); TypeScript's library does not know it yet.
-const { rawJSON } = JSON as typeof JSON & { rawJSON(text: string): unknown };
-
-/** A decimal as a JSON number, digit for digit; no float in between. */
-export function jsonNumber(decimal: string): number {
-  return rawJSON(decimal) as number;
-}
+export { jsonNumber } from './core/money.ts';

@@ -23,6 +23,12 @@ export const moment = z.iso
   .datetime({ offset: true, message: 'must be an RFC 3339 date-time' })
   .refine((text) => !(Date.parse(text) < 0), 'must not be before 1970');
 
+/** Where a payer is led back to. */
+export const returnUrl = z
+  .url({ protocol: /^https?$/, error: 'must be an http or https URL' })
+  .max(2_048)
+  .openapi({ example: 'https://shop.example.com/orders/1001' });
+
 /** The id in a resource's path. */
 export const idParams = z.object({ id: z.uuid() });
 
@@ -31,6 +37,9 @@ export const flag = z
   .enum(['true', 'false'])
   .default('false')
   .transform((text) => text === 'true');
+
+/** Base units as text. */
+export const units = z.string().regex(/^\d+$/).openapi({ description: 'Base units, exact', example: '25500000' });
 
 /** A JSON answer. */
 export const json = <Schema extends z.ZodType>(schema: Schema, description: string) => ({

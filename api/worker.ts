@@ -57,7 +57,7 @@ export async function startWorker(services: {
       submit_operation: async (key) => {
         const operation = await findOperation(sql, key);
         if (!operation || !(await takeOver(sql, operation, (address) => submitter.holdsKey(address)))) return;
-        await submitter.wake(operation.networkId);
+        if (operation.networkId) await submitter.wake(operation.networkId);
       },
     },
     { concurrency: CONCURRENCY, onError: (work, err) => log.warn({ work, err }, 'an attempt failed') },

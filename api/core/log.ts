@@ -1,7 +1,7 @@
 // Owns the log of a payment: one row a change, written in the transaction that makes the change.
 import { v7 as uuidv7 } from 'uuid';
 import { insertRows, type Sql, type Transaction } from './database/db.ts';
-import type { ActorType, ChainFact, Finality, LogRow, PaymentStatus } from './schema.ts';
+import type { ActorType, ChainFact, Finality, LogRow, MoneyDifference, PaymentStatus } from './schema.ts';
 
 /** Who did something: `actorId` is the integration's id where one did. */
 export type Actor = { type: ActorType; id?: string };
@@ -18,6 +18,8 @@ export type LogEntry = {
   finality?: Finality | undefined;
   /** The id of the row that this one takes back. */
   reverts?: string | undefined;
+  /** What came less or more than was asked for. */
+  difference?: MoneyDifference | undefined;
 };
 
 /** Adds one row to a payment's log; it is an event from then on (events.ts). */
@@ -46,6 +48,7 @@ export async function writeLogs(
     status: entry.status ?? null,
     finality: entry.finality ?? 'final',
     reverts: entry.reverts ?? null,
+    difference: entry.difference ?? null,
   }));
   await insertRows(tx, 'payment_log', rows);
 }
@@ -57,7 +60,7 @@ export async function listLogs(
   { page, perPage }: { page: number; perPage: number },
 ): Promise<{ rows: LogRow[]; total: number }> {
   const rows = await sql<LogRow[]>`
-    select id, event_type, message, actor_type, actor_id, chain_fact, created_at from payment_log
+    select id, event_type, message, actor_type, actor_id, chain_fact, difference, created_at from payment_log
     where node_id = ${nodeId} and payment_id = ${paymentId}
     order by id desc limit ${perPage} offset ${(page - 1) * perPage}`;
   const [count] = await sql<{ total: number }[]>`

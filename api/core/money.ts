@@ -59,3 +59,11 @@ export function splitUnits(total: bigint, weights: readonly bigint[]): bigint[] 
   for (const { index } of byRemainder.slice(0, left)) parts[index] = (parts[index] ?? 0n) + 1n;
   return parts;
 }
+
+// Node has it (V8 ≥ 11.4); TypeScript's library does not know it yet.
+const { rawJSON } = JSON as typeof JSON & { rawJSON(text: string): unknown };
+
+/** A decimal as a JSON number, digit for digit; no float in between. */
+export function jsonNumber(decimal: string): number {
+  return rawJSON(decimal) as number;
+}

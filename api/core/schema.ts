@@ -30,7 +30,8 @@ export type PaymentRow = {
   nodeId: string;
   id: string;
   externalId: string;
-  networkId: string;
+  /** Null: on a rail, without a chain. */
+  networkId: string | null;
   walletId: string | null;
   memberId: string | null;
   currencyId: string;
@@ -38,11 +39,14 @@ export type PaymentRow = {
   paidPriceUnits: bigint;
   paymentMethod: PaymentMethod;
   paymentGroup: PaymentGroup;
-  paymentAddress: Address;
+  /** Null: on a rail, whose payees need none. */
+  paymentAddress: Address | null;
   items: PaymentItem[] | null;
   metadata: string | null;
   /** Where this payment's own notifications go, beside the node's webhook endpoints. */
   notifyUrl: string | null;
+  /** Where a provider's page leads the payer back to. */
+  returnUrl: string | null;
   expiresAt: Date;
   retry: boolean;
   retryCount: number;
@@ -77,7 +81,8 @@ export type DealRow = {
   /** 0, 1, … in the order of the request. */
   leg: number;
   externalId: string | null;
-  networkId: string;
+  /** Null: on a rail, without a chain; then operator, and payee unless stated, are the zero address. */
+  networkId: string | null;
   operator: Address;
   payee: Address;
   /** Whose money it becomes; null: nobody of whom the node knows more than the address. */
@@ -157,7 +162,8 @@ export type OperationRow = {
   /** Null: a stray whose number no payment has. */
   paymentId: string | null;
   legId: string | null;
-  networkId: string;
+  /** Null: of a payment on a rail, without a chain. */
+  networkId: string | null;
   verb: OperationVerb;
   dealId: Hex | null;
   /** A list where one call acts on several slots: a cancellation of terms that were handed out in several forms. */
@@ -256,6 +262,16 @@ export type Finality = 'unsafe' | 'safe' | 'final';
 
 export type ActorType = 'system' | 'integration' | 'chain' | 'operator' | 'payer';
 
+/** How what a payer sent differs from what was asked for, in base units as text, with what makes decimals of them. */
+export type MoneyDifference = {
+  currency: string;
+  decimals: number;
+  amountUnits: string;
+  receivedUnits: string;
+  missingUnits: string;
+  excessUnits: string;
+};
+
 export type LogRow = {
   id: string;
   eventType: string;
@@ -263,6 +279,7 @@ export type LogRow = {
   actorType: ActorType;
   actorId: string | null;
   chainFact: ChainFact | null;
+  difference: MoneyDifference | null;
   createdAt: Date;
 };
 

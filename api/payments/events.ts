@@ -2,7 +2,7 @@
 import { createRoute, type RouteConfig, z } from '@hono/zod-openapi';
 import { listEvents, renderEvent } from '../core/webhooks/events.ts';
 import { createRouter, problems, requireIntegration, type Services } from '../http.ts';
-import { json } from '../resource.ts';
+import { json, units } from '../resource.ts';
 import { paymentStatusSchema } from './payment.ts';
 import { proofResponse } from './proof.ts';
 
@@ -12,6 +12,25 @@ export const eventFilter = z
   .max(100)
   .regex(/^(\*|\w+(\.\w+)*(\.\*)?)$/, 'must be a type like payment.funded, or a prefix like payment.*')
   .openapi({ example: 'payment.*' });
+
+const decimal = z.number().openapi({ example: 25.5 });
+
+/** How what came differs from what was asked for. */
+export const differenceResponse = z
+  .object({
+    currency: z.string().openapi({ example: 'EUR' }),
+    amount: decimal.openapi({ description: 'Asked for' }),
+    amount_units: units,
+    received: decimal,
+    received_units: units,
+    missing: decimal,
+    missing_units: units,
+    excess: decimal.openapi({ description: 'Too much, and not given back yet' }),
+    excess_units: units,
+  })
+  .openapi('Difference', {
+    description: 'Of payment.underpaid, payment.overpaid and payment.excess_refunded: of the attempt, exact',
+  });
 
 /** An event, as the list shows it and as a webhook's body is. */
 export const eventResponse = z
@@ -33,6 +52,7 @@ export const eventResponse = z
       message: z.string().openapi({ example: 'The deposit is confirmed.' }),
       reverts: z.uuid().nullable().openapi({ description: 'In a `.reverted` event: the id of the one taken back' }),
       proof: proofResponse.nullable(),
+      difference: differenceResponse.nullable(),
     }),
   })
   .openapi('Event');

@@ -3,14 +3,9 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { createHandoff, redeemHandoff } from '../core/payments/handoffs.ts';
 import { loadPayment } from '../core/payments/payments.ts';
 import { bearerOf, createRouter, problems, type Services } from '../http.ts';
-import { body, idParams, json } from '../resource.ts';
+import { body, idParams, json, returnUrl } from '../resource.ts';
 import { widgetAccessToken } from './payment.ts';
 import { openedPayment } from './widget.ts';
-
-const returnUrl = z
-  .url({ protocol: /^https?$/, error: 'must be an http or https URL' })
-  .max(2_048)
-  .openapi({ example: 'https://shop.example.com/orders/1001' });
 
 const handoffRequest = z
   .strictObject({

@@ -148,8 +148,9 @@ export function renderOperation(record: OperationRecord): z.input<typeof operati
 }
 
 /** The call of an operation. */
-export function renderCall(record: OperationRecord): z.input<typeof callResponse> {
+export function renderCall({ diamondAddress, ...record }: OperationRecord): z.input<typeof callResponse> {
+  if (!diamondAddress) throw new Error(`Operation ${record.id} calls no contract.`);
   const data = callData(record);
   const { functionName, arguments: named } = decodeCall(data);
-  return { to: record.diamondAddress, data, function: functionName, arguments: named };
+  return { to: diamondAddress, data, function: functionName, arguments: named };
 }

@@ -126,7 +126,7 @@ export const exportResponse = z
         price_units: units,
         paid_price_units: units,
         payment_method: z.string(),
-        payment_address: z.string(),
+        payment_address: z.string().nullable(),
         items: z.array(z.object({ name: text, price: text, external_id: text })),
         metadata: text,
         client_ip: text,

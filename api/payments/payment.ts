@@ -1,5 +1,6 @@
 // Owns the payment resource's shape over HTTP (spec/004-payments.json): the request as it comes, the response as it goes.
 import { z } from '@hono/zod-openapi';
+import { zeroAddress } from 'viem';
 import { MINIMUM_GAP_SECONDS } from '../../contracts/terms.ts';
 import { formatUnits } from '../core/money.ts';
 import type { PaymentRecord } from '../core/payments/payments.ts';
@@ -13,7 +14,7 @@ import { hasScope } from '../core/scopes.ts';
 import { legStatus } from '../core/status.ts';
 import type { Vault } from '../core/vault.ts';
 import { decimalText, jsonNumber, wholeNumber } from '../http.ts';
-import { address, label, moment } from '../resource.ts';
+import { address, label, moment, returnUrl, units } from '../resource.ts';
 import { proofResponse } from './proof.ts';
 import { railResponse, renderRail } from './rail.ts';
 
@@ -67,11 +68,29 @@ const MAX_LEGS = 32;
 
 const legRequest = z
   .strictObject({
-    payment_address: address,
+    payment_address: address.optional().openapi({ description: 'Required for web3' }),
     paid_price: decimalText,
-    external_id: label.optional(),
+    external_id: label.optional().openapi({ description: 'Required without a payment_address' }),
   })
   .openapi('LegRequest', { description: 'One payee and its share of paid_price; the shares sum to it.' });
+
+type Stated = { payment_method?: unknown; network_id?: unknown; payment_address?: unknown; legs?: unknown };
+
+/** What is required by what else a request says: a payment on chain names its network and the address of each payee. */
+function missingFields(stated: Stated): { path: (string | number)[]; message: string }[] {
+  const onRail = stated.payment_method === 'credit_card' || stated.payment_method === 'bank_transfer';
+  const legs: unknown[] = Array.isArray(stated.legs) ? stated.legs : [];
+  const ofLegs = legs.flatMap((leg, index) => {
+    const { payment_address: payee, external_id: name } = Object(leg);
+    if (payee !== undefined || (onRail && name !== undefined)) return [];
+    return onRail
+      ? [{ path: ['legs', index, 'external_id'], message: 'is required without a payment_address' }]
+      : [{ path: ['legs', index, 'payment_address'], message: 'is required for web3' }];
+  });
+  const needed = onRail ? [] : (['network_id', 'payment_address'] as const);
+  const missing = needed.filter((name) => stated[name] === undefined);
+  return [...missing.map((name) => ({ path: [name], message: 'is required for web3' })), ...ofLegs];
+}
 
 /** The body of `POST /api/v1/payments`. */
 export const createRequest = z
@@ -79,7 +98,10 @@ export const createRequest = z
     external_id: label.openapi({ description: 'Unique per node', example: 'order-1001' }),
     node_id: z.uuid(),
     chain_id: z.uuid().optional(),
-    network_id: z.uuid(),
+    network_id: z
+      .uuid()
+      .optional()
+      .openapi({ description: 'Required for web3; a card or transfer payment needs none' }),
     wallet_id: z.uuid().optional(),
     member_id: z.uuid().optional(),
     member: memberRequest.optional(),
@@ -88,12 +110,20 @@ export const createRequest = z
     paid_price: decimalText.openapi({ description: "What the payer pays: the deal's amount", example: 25.5 }),
     payment_method: paymentMethod,
     payment_group: paymentGroup,
-    payment_address: address.openapi({ description: 'The payee', minLength: 10 }),
+    payment_address: address
+      .optional()
+      .openapi({ description: 'The payee; required for web3, a card or transfer payment needs none', minLength: 10 }),
     items: z.array(itemRequest).max(200).optional(),
     metadata: freeText(16_384).optional(),
     notify_url: z.string().max(2_048).optional().openapi({
       description: "An https URL that gets this payment's events, beside the node's webhook endpoints",
       example: 'https://shop.example.org/notify/order-1001',
+    }),
+    return_url: returnUrl.optional().openapi({
+      description:
+        "Where a provider's page leads the payer back to; `{payment_id}` in it is replaced. Its origin must be in the node's return_origins",
+      example: 'https://shop.example.com/orders/{payment_id}',
+      format: 'uri-template',
     }),
     expires_at: moment.openapi({ description: 'The deposit deadline', example: '2027-01-01T00:00:00Z' }),
     retry: z.boolean().optional(),
@@ -107,6 +137,13 @@ export const createRequest = z
       .openapi({ description: 'Several payees, paid by one signature; left out: payment_address gets all' }),
     deal: dealRequest.optional(),
   })
+  .superRefine(
+    (request, context) => {
+      for (const { path, message } of missingFields(request)) context.addIssue({ code: 'custom', path, message });
+    },
+    // Together with whatever else is wrong, as long as there are fields.
+    { when: ({ value }) => typeof value === 'object' && value !== null },
+  )
   .openapi('CreatePayment');
 
 // Enough for a node that restarts: with exponential backoff the last attempt is about two and a half minutes later.
@@ -141,6 +178,7 @@ export function toPaymentRequest(body: z.output<typeof createRequest>): PaymentR
     })),
     metadata: body.metadata,
     notifyUrl: body.notify_url,
+    returnUrl: body.return_url,
     expiresAt: new Date(body.expires_at),
     retry: body.retry ?? false,
     retryCount: body.retry_count ?? (body.retry ? DEFAULT_RETRY_COUNT : 0),
@@ -171,8 +209,6 @@ export function toPolicy(deal: z.output<typeof dealRequest>): Partial<DealPolicy
   };
 }
 
-const units = z.string().regex(/^\d+$/).openapi({ description: 'Base units, exact', example: '25500000' });
-
 /** A payment's status. */
 export const paymentStatusSchema = z.enum([
   'pending',
@@ -199,7 +235,7 @@ const legResponse = z
     ref: z.string().nullable().openapi({ description: 'That number and a random salt, as the terms have it' }),
     offer_hash: z.string().nullable().openapi({ description: 'Hash of the terms before a payer is known' }),
     hash: z.string().nullable().openapi({ description: "The deal's id on chain" }),
-    payee: z.string(),
+    payee: z.string().nullable().openapi({ description: 'Null: on a rail, without an address' }),
     payer: z.string().nullable(),
     token: z.string(),
     amount_units: units,
@@ -223,8 +259,8 @@ export const paymentResponse = z
     id: z.uuid(),
     external_id: z.string(),
     node_id: z.uuid(),
-    chain_id: z.uuid(),
-    network_id: z.uuid(),
+    chain_id: z.uuid().nullable().openapi({ description: 'Null: on a rail, without a chain' }),
+    network_id: z.uuid().nullable(),
     wallet_id: z.uuid().nullable(),
     member_id: z.uuid().nullable(),
     member: z
@@ -243,12 +279,13 @@ export const paymentResponse = z
     paid_price_units: units,
     payment_method: paymentMethod,
     payment_group: paymentGroup,
-    payment_address: z.string(),
+    payment_address: z.string().nullable(),
     items: z.array(
       z.object({ name: z.string().nullable(), price: z.number().nullable(), external_id: z.string().nullable() }),
     ),
     metadata: z.string().nullable(),
     notify_url: z.string().nullable(),
+    return_url: z.string().nullable(),
     expires_at: z.string(),
     retry: z.boolean(),
     retry_count: z.int(),
@@ -307,7 +344,7 @@ export function renderPayment(vault: Vault, record: PaymentRecord, accessToken: 
     id: payment.id,
     external_id: payment.externalId,
     node_id: payment.nodeId,
-    chain_id: network.chainId,
+    chain_id: network?.chainId ?? null,
     network_id: payment.networkId,
     wallet_id: payment.walletId,
     member_id: payment.memberId,
@@ -333,6 +370,7 @@ export function renderPayment(vault: Vault, record: PaymentRecord, accessToken: 
     })),
     metadata: payment.metadata,
     notify_url: payment.notifyUrl,
+    return_url: payment.returnUrl,
     expires_at: payment.expiresAt.toISOString(),
     retry: payment.retry,
     retry_count: payment.retryCount,
@@ -358,7 +396,7 @@ function renderLeg(deal: DealRow, record: PaymentRecord): z.input<typeof legResp
     ref: deal.ref === null ? null : deal.ref.toString(),
     offer_hash: deal.offerId,
     hash: deal.dealId,
-    payee: deal.payee,
+    payee: deal.payee === zeroAddress ? null : deal.payee,
     payer: deal.payer,
     token: deal.token,
     amount_units: deal.amountUnits.toString(),
@@ -372,7 +410,7 @@ function renderLeg(deal: DealRow, record: PaymentRecord): z.input<typeof legResp
     settlement_deadline: isoTime(deal.settlementDeadline),
     resolution_deadline: isoTime(deal.resolutionDeadline),
     default_outcome: deal.defaultOutcome === 1 ? 'release' : 'refund',
-    proof: proofOfLeg(deal, record),
+    proof: record.network && proofOfLeg(deal, { network: record.network, head: record.head }),
   };
 }
 

@@ -17,10 +17,12 @@ import {
 import type { Integration } from '../core/platform/platform.ts';
 import { proofOfFact } from '../core/proof.ts';
 import { Providers } from '../core/rails/provider.ts';
+import { renderDifference } from '../core/webhooks/events.ts';
 import { createRouter, jsonBody, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
 import { keyHeader, keyOf, keyRefusals, once, type Restore, replay } from '../idempotency.ts';
 import { idParams, json, label, moment, paged } from '../resource.ts';
 import { actorOf } from './actions.ts';
+import { differenceResponse } from './events.ts';
 import {
   accessTokenOf,
   createRequest,
@@ -44,6 +46,7 @@ const logEntry = z
     actor_type: z.enum(['system', 'integration', 'chain', 'operator', 'payer']),
     actor_id: z.uuid().nullable(),
     proof: proofResponse.nullable(),
+    difference: differenceResponse.nullable(),
     created_at: z.string(),
   })
   .openapi('PaymentLog');
@@ -214,6 +217,7 @@ export function paymentRoutes(services: Services) {
         actor_type: row.actorType,
         actor_id: row.actorId,
         proof: row.chainFact && proofOfFact(row.chainFact),
+        difference: row.difference && renderDifference(row.difference),
         created_at: row.createdAt.toISOString(),
       }));
       return c.json({ items, page, per_page, total }, 200);

@@ -9,7 +9,7 @@ import { callResponse, operationResponse, refusalResponse, renderCall, renderOpe
 const ADDRESS = '0x15d34aaf54267db7d7c367839aaf71a00a2c6a65';
 
 const money = {
-  token_address: z.string(),
+  token_address: z.string().nullable().openapi({ description: 'Null: fiat money, in the currency of the payment' }),
   amount: z.number().nullable(),
   amount_units: z.string(),
 };
@@ -49,7 +49,8 @@ const previewedOperation = z
         }),
       )
       .openapi({
-        description: 'Token transfers, exact. A receiver that the token refuses is credited in the escrow instead',
+        description:
+          "Token transfers, exact; a receiver that the token refuses is credited in the escrow instead. On a rail: between its provider, by name, and the owner of the ledger's account",
       }),
     fees: z
       .array(z.object({ recipient: z.string().openapi({ example: ADDRESS }), ...money }))

@@ -1,10 +1,13 @@
 // Owns how a payment on a rail is shown: how it stands with its provider, and its attempts.
 import { z } from '@hono/zod-openapi';
+import { systemClock } from '../core/clock.ts';
+import { formatUnits, jsonNumber } from '../core/money.ts';
 import type { PaymentRecord } from '../core/payments/payments.ts';
-import { OVER, owedUnits } from '../core/rails/attempts.ts';
+import { mayRetry, standingOf } from '../core/rails/attempts.ts';
 import type { AttemptRow } from '../core/schema.ts';
+import { units } from '../resource.ts';
 
-const units = z.string().regex(/^\d+$/).openapi({ description: 'Base units, exact', example: '25500000' });
+const decimal = z.number().openapi({ example: 25.5 });
 
 const transferDetails = z
   .object({
@@ -50,34 +53,48 @@ export const railResponse = z
       .nullable()
       .openapi({ description: "The provider's page, while it waits for the payer; card data is typed there alone" }),
     transfer: transferDetails.nullable(),
+    returns: z.boolean().openapi({ description: "Whether the page leads back to the payment's return_url" }),
+    can_retry: z.boolean().openapi({ description: 'Whether its payer may open the next attempt' }),
+    received: decimal,
     received_units: units,
-    missing_units: units.openapi({ description: 'Underpaid by so much' }),
-    excess_units: units.openapi({ description: 'Overpaid by so much, less what is being given back' }),
+    missing: decimal.openapi({ description: 'Underpaid by so much' }),
+    missing_units: units,
+    excess: decimal.openapi({ description: 'Overpaid by so much, less what is being given back' }),
+    excess_units: units,
+    excess_refunded: decimal.openapi({ description: 'Of what was too much: given back' }),
+    excess_refunded_units: units,
   })
   .openapi('Rail', { description: 'Of a card or transfer payment' });
 
 /** Renders {@link railResponse}; null for a payment on chain. */
-export function renderRail({ attempts }: Pick<PaymentRecord, 'attempts'>): z.input<typeof railResponse> | null {
+export function renderRail({
+  payment,
+  attempts,
+  currency,
+}: Pick<PaymentRecord, 'payment' | 'attempts' | 'currency'>): z.input<typeof railResponse> | null {
+  const standing = standingOf(attempts);
+  if (!standing) return null;
+  const { charge, missingUnits, excessUnits, returnedUnits } = standing;
   const charges = attempts.filter(({ execution }) => execution === 'charge');
-  const last = charges.at(-1);
-  if (!last) return null;
-  const refunds = attempts.filter(({ execution }) => execution === 'refund');
-  const owed = charges.reduce((sum, charge) => sum + owedUnits(charge, refunds), 0n);
-  const missing = last.receivedUnits > 0n && last.fundedUnits === 0n && !OVER.includes(last.status);
-  const waits = last.status === 'open';
+  const waits = charge.status === 'open';
+  const decimalOf = (amountUnits: bigint) => jsonNumber(formatUnits(amountUnits, currency.decimals));
   return {
-    provider: last.provider,
-    attempt: last.number,
-    status: last.status,
-    reason: last.reason,
-    page_url: waits ? last.pageUrl : null,
-    transfer: waits ? last.transfer : null,
-    received_units: last.receivedUnits.toString(),
-    missing_units: (missing && last.receivedUnits < last.amountUnits
-      ? last.amountUnits - last.receivedUnits
-      : 0n
-    ).toString(),
-    excess_units: owed.toString(),
+    provider: charge.provider,
+    attempt: charge.number,
+    status: charge.status,
+    reason: charge.reason,
+    page_url: waits ? charge.pageUrl : null,
+    transfer: waits ? charge.transfer : null,
+    returns: payment.returnUrl !== null,
+    can_retry: mayRetry(payment, charges, systemClock.now(), { byPayer: true }),
+    received: decimalOf(charge.receivedUnits),
+    received_units: charge.receivedUnits.toString(),
+    missing: decimalOf(missingUnits),
+    missing_units: missingUnits.toString(),
+    excess: decimalOf(excessUnits),
+    excess_units: excessUnits.toString(),
+    excess_refunded: decimalOf(returnedUnits),
+    excess_refunded_units: returnedUnits.toString(),
   };
 }
 

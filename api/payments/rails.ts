@@ -1,7 +1,6 @@
 // Cards and bank transfers over HTTP: a payment's attempts, and what providers call back with.
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
-import { systemClock } from '../core/clock.ts';
 import { CoreError } from '../core/errors.ts';
 import { retryCharge } from '../core/payments/actions.ts';
 import { authorizePayment, loadPayment } from '../core/payments/payments.ts';
@@ -56,7 +55,7 @@ export function railRoutes(services: Services) {
       const integration = c.get('integration');
       const key = await authorizePayment(sql, integration, c.req.valid('param').id);
       return await once(c, services, 200, async (tx) => {
-        const { attempts } = await retryCharge(tx, key, actorOf(integration), systemClock.now());
+        const { attempts } = await retryCharge(tx, key, actorOf(integration));
         return { items: attempts.map(renderAttempt) };
       });
     },

@@ -2,19 +2,20 @@
 // that payment's access token and nothing else.
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
-import type { Hex } from 'viem';
+import { type Hex, zeroAddress } from 'viem';
 import { escrowAbi } from '../../contracts/abi.ts';
 import { Chain } from '../core/chain/chain.ts';
 import { termsToJson } from '../core/chain/terms.ts';
 import { CoreError } from '../core/errors.ts';
 import { formatUnits } from '../core/money.ts';
+import { retryCharge } from '../core/payments/actions.ts';
 import { openWidget, type WidgetRecord, widgetKey } from '../core/payments/handout.ts';
 import type { PaymentKey } from '../core/payments/payments.ts';
 import { relayDeposit } from '../core/payments/relay.ts';
 import { reportTransaction, withdrawReport } from '../core/payments/reported.ts';
 import type { OperationRow } from '../core/schema.ts';
 import { legStatus } from '../core/status.ts';
-import { bearerOf, createRouter, jsonNumber, problems, type Services } from '../http.ts';
+import { bearerOf, createRouter, jsonNumber, problems, type Services, wholeNumber } from '../http.ts';
 import { address, body, idParams, json } from '../resource.ts';
 import { paymentMethod, paymentResponse } from './payment.ts';
 import { railResponse, renderRail } from './rail.ts';
@@ -52,13 +53,13 @@ export const widgetResponse = z
   .object({
     external_id: z.string(),
     node_id: z.uuid(),
-    network_id: z.int().openapi({ description: 'The EIP-155 chain id' }),
+    network_id: z.int().nullable().openapi({ description: 'The EIP-155 chain id; null on a rail, without a chain' }),
     deal_id: z.int().nullable(),
     price: z.number(),
     price_units: z.string(),
     price_decimals: z.int(),
-    payment_address: z.string(),
-    diamond_address: z.string(),
+    payment_address: z.string().nullable(),
+    diamond_address: z.string().nullable(),
     currency: z.string(),
     token_address: z.string().nullable(),
     status: paymentResponse.shape.status,
@@ -68,7 +69,7 @@ export const widgetResponse = z
     deal_hash: z.string().nullable().openapi({ description: 'Of the first leg; null until it is deposited' }),
     legs: z.array(
       z.object({
-        payment_address: z.string(),
+        payment_address: z.string().nullable(),
         price_units: z.string(),
         offer_hash: z.string().nullable(),
         deal_hash: z.string().nullable(),
@@ -136,6 +137,15 @@ const transactionRequest = z
       .openapi({ description: 'Null: what was sent before was dropped or refused' }),
   })
   .openapi('ReportedTransaction');
+
+const attemptRequest = z
+  .strictObject({
+    after: wholeNumber(1, 1_000).openapi({
+      description: 'The number of the attempt that failed; when there is a newer one already, nothing more is opened',
+      example: 1,
+    }),
+  })
+  .openapi('NextAttempt');
 
 const security = [{ accessToken: [] }];
 const tags = ['Widget'];
@@ -233,6 +243,27 @@ export function widgetRoutes(services: Services) {
         else await reportTransaction(sql, key, hash as Hex);
         return c.body(null, 204);
       },
+    )
+    .openapi(
+      createRoute({
+        method: 'post',
+        path: '/widget/payments/{id}/attempts',
+        summary: 'Try a failed card or transfer payment again, as its payer',
+        description:
+          'Opens the next attempt, with a page or account of its own; ten in all. Asking again for the same one answers with it.',
+        tags,
+        security,
+        request: { params: idParams, body: body(attemptRequest) },
+        responses: {
+          200: json(widgetResponse, 'The payment, pending again'),
+          ...problems('invalid_request', 'unauthenticated', 'not_found', 'not_retryable'),
+        },
+      }),
+      async (c) => {
+        const key = await openedPayment(c, services, c.req.valid('param').id);
+        await retryCharge(sql, key, { type: 'payer' }, c.req.valid('json'));
+        return c.json(renderWidget(await openWidget(sql, key, null)), 200);
+      },
     );
 }
 
@@ -249,13 +280,13 @@ export function renderWidget(record: WidgetRecord): z.input<typeof widgetRespons
   return {
     external_id: payment.externalId,
     node_id: payment.nodeId,
-    network_id: Number(network.eip155Id),
+    network_id: network && Number(network.eip155Id),
     deal_id: first?.number == null ? null : Number(first.number),
     price: jsonNumber(formatUnits(payment.paidPriceUnits, currency.decimals)),
     price_units: payment.paidPriceUnits.toString(),
     price_decimals: currency.decimals,
     payment_address: payment.paymentAddress,
-    diamond_address: network.diamondAddress,
+    diamond_address: network?.diamondAddress ?? null,
     currency: currency.code,
     token_address: currency.tokenAddress,
     status: payment.status,
@@ -264,7 +295,7 @@ export function renderWidget(record: WidgetRecord): z.input<typeof widgetRespons
     offer_hash: first?.offerId ?? null,
     deal_hash: first?.dealId ?? null,
     legs: deals.map((deal) => ({
-      payment_address: deal.payee,
+      payment_address: deal.payee === zeroAddress ? null : deal.payee,
       price_units: deal.amountUnits.toString(),
       offer_hash: deal.offerId,
       deal_hash: deal.dealId,
@@ -276,7 +307,7 @@ export function renderWidget(record: WidgetRecord): z.input<typeof widgetRespons
     relays,
     relay: relay && renderRelay(relay),
     signatures,
-    confirmations: network.confirmations,
+    confirmations: network?.confirmations ?? 0,
     contract: only
       ? terms.length === 1
         ? { abi: abiOf('deposit'), function_name: 'deposit', arguments: [only] }

@@ -95,14 +95,12 @@ export function sandboxProvider({ url, secret }: SandboxOptions): Provider {
     methods: ['credit_card', 'bank_transfer'],
     mode: 'test',
 
-    async create({ attemptId, method, amountUnits, currency, decimals, description }: ChargeRequest, asking) {
+    async create({ attemptId, amountUnits, returnUrl, ...same }: ChargeRequest, asking) {
       const charge = {
+        ...same,
         merchant_reference: attemptId,
-        method,
         amount: amountUnits.toString(),
-        currency,
-        decimals,
-        description,
+        return_url: returnUrl,
       };
       return (await ask('POST', '/charges', snapshotBody, { ...asking, body: charge })).reference;
     },

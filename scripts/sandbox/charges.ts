@@ -16,6 +16,8 @@ export type Charge = {
   currency: string;
   decimals: number;
   description: string;
+  /** Where its page leads the payer back to. */
+  returnUrl: string | null;
   state: State;
   sequence: number;
   received: string;

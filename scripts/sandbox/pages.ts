@@ -25,9 +25,9 @@ function amountOf({ amount, decimals, currency }: Pick<Charge, 'amount' | 'decim
 }
 
 const OUTCOME: Readonly<Partial<Record<Charge['state'], string>>> = {
-  authorized: 'Paid. You can close this page.',
-  captured: 'Paid. You can close this page.',
-  held: 'The payment is being reviewed. You can close this page.',
+  authorized: 'Paid. The shop knows already; you can close this page.',
+  captured: 'Paid. The shop knows already; you can close this page.',
+  held: 'The payment is being reviewed. The shop knows already; you can close this page.',
   declined: 'The card was declined. Go back to the shop to try another one.',
   voided: 'This payment was cancelled.',
 };
@@ -35,7 +35,12 @@ const OUTCOME: Readonly<Partial<Record<Charge['state'], string>>> = {
 /** The page of one card charge. */
 export function cardPage(charge: Charge, error?: string): Html {
   const outcome = OUTCOME[charge.state];
-  if (outcome) return frame('Card payment', html`<p role="status">${outcome}</p>${reviewForm(charge)}`);
+  if (outcome) {
+    return frame(
+      'Card payment',
+      html`<p role="status">${outcome}</p>${reviewForm(charge)}${wayBack(charge, 'Back to the shop')}`,
+    );
+  }
   return frame(
     `Pay ${amountOf(charge)}`,
     html`<p>For ${charge.description}</p>
@@ -47,8 +52,13 @@ ${error === undefined ? '' : html`<p class="error" role="alert">${error}</p>`}
 <button>Pay ${amountOf(charge)}</button>
 </form>
 <p>Test cards: 4111 1111 1111 1111 succeeds, 4012 8888 8888 1881 and 5105 1051 0510 5100 are declined,
-5555 5555 5555 4444 is held for review.</p>`,
+5555 5555 5555 4444 is held for review.</p>
+${wayBack(charge, 'Go back without paying')}`,
   );
+}
+
+function wayBack({ returnUrl }: Charge, words: string): Html | '' {
+  return returnUrl === null ? '' : html`<p><a href="${returnUrl}">${words}</a></p>`;
 }
 
 function reviewForm(charge: Charge): Html | '' {

@@ -21,6 +21,11 @@ const chargeRequest = z.object({
   currency: z.string().regex(/^[A-Z]{3}$/, 'currency must be an ISO 4217 code'),
   decimals: z.int().min(0).max(4),
   description: z.string().max(255),
+  return_url: z
+    .url({ protocol: /^https?$/ })
+    .max(2_048)
+    .nullable()
+    .default(null),
 });
 const refundRequest = z.object({ merchant_reference: z.string().min(1).max(128), amount });
 const clockRequest = z.object({ now: z.iso.datetime({ offset: true }) });
@@ -58,8 +63,12 @@ function createSandbox({ publicUrl, callbackUrl, secret, books }: Options) {
   });
   const chargeOf = (c: Context): Charge => sandbox.find(c.req.param('reference') ?? '');
   merchant.post('/charges', async (c) => {
-    const { merchant_reference, ...request } = chargeRequest.parse(await c.req.json());
-    return c.json(render(sandbox.create({ ...request, merchantReference: merchant_reference })));
+    const {
+      merchant_reference: merchantReference,
+      return_url: returnUrl,
+      ...request
+    } = chargeRequest.parse(await c.req.json());
+    return c.json(render(sandbox.create({ ...request, merchantReference, returnUrl })));
   });
   merchant.get('/charges/:reference', (c) => c.json(render(chargeOf(c))));
   merchant.post('/charges/:reference/authorize', (c) => {

@@ -79,6 +79,7 @@ describe.each(ADAPTERS)('the adapter to %s', (name, open) => {
     currency: 'EUR',
     decimals: 2,
     description: 'order-1',
+    returnUrl: 'https://shop.example/orders/1',
     ...fields,
   });
 

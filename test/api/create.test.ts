@@ -168,14 +168,14 @@ describe('POST /api/v1/payments', () => {
     expect(json.errors.map((fault: { pointer: string }) => fault.pointer)).toEqual([
       '/external_id',
       '/node_id',
-      '/network_id',
       '/currency_id',
       '/price',
       '/paid_price',
       '/payment_method',
       '/payment_group',
-      '/payment_address',
       '/expires_at',
+      '/network_id',
+      '/payment_address',
     ]);
   });
 

@@ -45,7 +45,8 @@ beforeAll(async () => {
 async function openNextMarketplace(): Promise<void> {
   await market.close();
   market = await openMarketplace({ stack, confirmations: 1 });
-  ({ operations } = await openOperations(market));
+  // A move that is good enough would take the chain of all other tests along; transfers.test.ts has a chain of its own for it.
+  operations = (await openOperations(market)).operations.filter(({ key }) => key !== 'post /test-clock');
   await written();
 }
 

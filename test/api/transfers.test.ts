@@ -19,8 +19,12 @@ const advance = async (seconds: number) => {
 };
 const present = async () => Date.parse((await till.get('/test-clock')).json.now);
 const inDays = async (days: number) => ({ expires_at: new Date((await present()) + days * DAY * 1000).toISOString() });
-const log = async (id: string, type: string) =>
-  (await till.logs(id)).filter((entry: Json) => entry.event_type === type).map((entry: Json) => entry.message);
+const entries = async (id: string, type: string) =>
+  (await till.logs(id)).filter((entry: Json) => entry.event_type === type);
+const log = async (id: string, type: string) => (await entries(id, type)).map((entry: Json) => entry.message);
+/** The difference as the list of events, and so each webhook, has it. */
+const difference = async (id: string, type: string) =>
+  (await till.get(`/events?payment_id=${id}&type=${type}`)).json.items.map(({ data }: Json) => data.difference);
 
 async function openTransfer(days = 5): Promise<Json> {
   return await till.open('bank_transfer', await inDays(days));
@@ -45,7 +49,14 @@ describe('a bank transfer', () => {
     await advance(DAY);
     const short = await till.untilStatus(payment.id, 'confirming');
     expect(short.rail).toMatchObject({ received_units: '2000', missing_units: '550', excess_units: '0' });
+    expect(short.rail).toMatchObject({ received: 20, missing: 5.5, excess: 0 });
     expect(await log(payment.id, 'payment.underpaid')).toEqual(['2000 of 2550 base units arrived: 550 are missing.']);
+    const exact = {
+      ...{ currency: 'EUR', amount: 25.5, amount_units: '2550', received: 20, received_units: '2000' },
+      ...{ missing: 5.5, missing_units: '550', excess: 0, excess_units: '0' },
+    };
+    expect((await entries(payment.id, 'payment.underpaid'))[0]?.difference).toEqual(exact);
+    await expect.poll(() => difference(payment.id, 'payment.underpaid'), { timeout: 20_000 }).toEqual([exact]);
     expect(await till.balances(payment.id)).toEqual({ payer: -2000, pending: 2000 });
     await till.sendTransfer(payment.rail.transfer.reference, 550);
     await advance(DAY);
@@ -60,11 +71,44 @@ describe('a bank transfer', () => {
     const over = await till.untilStatus(payment.id, 'funded');
     expect(over.rail).toMatchObject({ received_units: '3000', missing_units: '0', excess_units: '450' });
     expect(await log(payment.id, 'payment.overpaid')).toEqual(['3000 of 2550 base units arrived: 450 too much.']);
+    expect((await entries(payment.id, 'payment.overpaid'))[0]?.difference).toMatchObject({
+      ...{ received: 30, missing_units: '0', excess: 4.5, excess_units: '450' },
+    });
+    const rehearsed = (await till.post(`/payments/${payment.id}/refund-excess?dry_run=true`)).json;
+    expect(rehearsed.operations).toMatchObject([
+      { verb: 'refundExcess', movements: [{ from: 'sandbox', to: payment.id, amount: 4.5, amount_units: '450' }] },
+    ]);
     const { status, json } = await till.post(`/payments/${payment.id}/refund-excess`);
     expect([status, json.operation.verb, json.operation.amount_units]).toEqual([202, 'refundExcess', '450']);
     expect((await till.post(`/payments/${payment.id}/refund-excess`)).json.code).toBe('illegal_transition');
     await expect.poll(() => log(payment.id, 'payment.excess_refunded'), { timeout: 20_000 }).toHaveLength(1);
+    expect((await entries(payment.id, 'payment.excess_refunded'))[0]?.difference).toMatchObject({ excess_units: '0' });
+    const { rail } = (await till.get(`/payments/${payment.id}`)).json;
+    expect(rail).toMatchObject({ excess: 0, excess_refunded: 4.5, excess_refunded_units: '450' });
     expect(await till.balances(payment.id)).toEqual({ payer: -2550, escrow: 2550 });
+  });
+
+  test('that comes after one that bounced is too much, and goes back; the next attempt is paid by its own details', async () => {
+    const payment = await openTransfer();
+    await till.sendTransfer(payment.rail.transfer.reference, 2_550, { bounces: true });
+    await advance(DAY);
+    await till.untilStatus(payment.id, 'failed');
+    const { json } = await till.post(`/widget/payments/${payment.id}/attempts`, { after: 1 }, payment.access_token);
+    expect(json.rail.attempt).toBe(2);
+    const again = await till.until(payment.id, 'open again', ({ rail }) => rail.transfer !== null);
+    expect(again.rail.transfer.reference).not.toBe(payment.rail.transfer.reference);
+    await till.sendTransfer(payment.rail.transfer.reference, 2_550);
+    await till.sendTransfer(again.rail.transfer.reference, 2_550);
+    await advance(DAY);
+    const funded = await till.until(
+      payment.id,
+      'funded with excess',
+      ({ status, rail }) => status === 'funded' && rail.excess === 25.5,
+    );
+    expect(await till.balances(payment.id)).toEqual({ payer: -5100, escrow: 2550, excess: 2550 });
+    expect((await till.post(`/payments/${payment.id}/refund-excess`)).status).toBe(202);
+    await expect.poll(() => log(payment.id, 'payment.excess_refunded'), { timeout: 20_000 }).toHaveLength(1);
+    expect(await till.balances(funded.id)).toEqual({ payer: -2550, escrow: 2550 });
   });
 
   test('that bounces has failed, and moved nothing', async () => {

@@ -95,7 +95,7 @@ describe('migrations', () => {
     for (const { nodeId, id } of rows) {
       const { payment, deals, network } = await loadPayment(sql, { nodeId, paymentId: id });
       expect(deals.length).toBeGreaterThan(0);
-      expect(network.rpcUrls).toEqual(['http://127.0.0.1:4701']);
+      expect(network?.rpcUrls).toEqual(['http://127.0.0.1:4701']);
       expect(payment.metadata).toBe(payment.externalId === 'with-member' ? '{"x":1}' : payment.metadata);
     }
   });

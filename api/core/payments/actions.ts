@@ -2,6 +2,7 @@
 // data. Each takes the payment's row lock, decides, and writes state, operation, log and queued work in one transaction.
 import { type Address, type Hex, zeroAddress } from 'viem';
 import { type TermsJson, termsToJson } from '../chain/terms.ts';
+import { systemClock } from '../clock.ts';
 import { type Sql, type Transaction, transact } from '../database/db.ts';
 import { CoreError, FieldFaults } from '../errors.ts';
 import { balancesOf } from '../ledger.ts';
@@ -9,7 +10,7 @@ import { type Actor, type LogEntry, writeLog } from '../log.ts';
 import { AmountError, parseUnits } from '../money.ts';
 import { findCurrency } from '../platform/platform.ts';
 import { spendUnfundedCancel } from '../platform/quotas.ts';
-import { addCharge, findAttempts, OVER } from '../rails/attempts.ts';
+import { addCharge, findAttempts, mayRetry } from '../rails/attempts.ts';
 import { cancelRailLeg, isOnRail, refundExcessOf, refundRailLeg, releaseRailLeg } from '../rails/railLegs.ts';
 import type { DealRow, OperationRow, OperationVerb, PaymentRow, PaymentStatus } from '../schema.ts';
 import { legStatus, paymentStatus } from '../status.ts';
@@ -236,23 +237,26 @@ export async function refundExcess(sql: Sql | Transaction, key: PaymentKey, acto
 }
 
 /**
- * Opens the next attempt of a failed payment at its provider; its payer gets a new page.
- * @throws not_retryable unless the payment has failed and is still in time.
+ * Opens the next attempt of a failed payment at its provider; its payer gets a new page or new details. With the number of the
+ * attempt that it follows, asking again opens no second one.
+ * @throws not_retryable unless the payment has failed and is still in time; for payers also after ten attempts.
  */
 export async function retryCharge(
   sql: Sql | Transaction,
   key: PaymentKey,
   actor: Actor,
-  now: Date,
+  { after }: { after?: number } = {},
 ): Promise<PaymentRecord> {
   await transact(sql, async (tx) => {
     const { payment } = await lockPayment(tx, key);
     const charges = await findAttempts(tx, key, 'charge');
     const last = charges.at(-1);
-    if (payment.status !== 'failed' || payment.expiresAt <= now || !last || !OVER.includes(last.status)) {
+    if (last && after !== undefined && last.number > after) return;
+    const byPayer = actor.type === 'payer';
+    if (!last || !mayRetry(payment, charges, systemClock.now(), { byPayer })) {
       throw new CoreError(
         'not_retryable',
-        `Only a failed card or transfer payment that has not expired can be tried again; this one is ${payment.status}.`,
+        `Only a failed card or transfer payment that has not expired can be tried again; this one is ${payment.status}${byPayer && payment.status === 'failed' ? ', after as many attempts as a payer has' : ''}.`,
       );
     }
     await addCharge(tx, payment, last.provider, last.number + 1);

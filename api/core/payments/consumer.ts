@@ -10,7 +10,7 @@ import type { Refusal } from '../schema.ts';
 import { lockPayment, restate } from './actions.ts';
 import { freezeTerms } from './deals.ts';
 import { findOperation, logOperation, updateOperation } from './operations.ts';
-import { loadPayment } from './payments.ts';
+import { loadPayment, networkOf } from './payments.ts';
 
 /**
  * Checks the network and freezes a pending payment's terms; sends nothing. A failed attempt is logged on the payment.
@@ -22,8 +22,10 @@ export async function consumeCreation(
   key: { nodeId: string; paymentId: string },
   attempt: Attempt,
 ): Promise<void> {
-  const { payment, network, currency } = await loadPayment(sql, key);
-  if (payment.status !== 'pending') return;
+  const record = await loadPayment(sql, key);
+  if (record.payment.status !== 'pending') return;
+  const { currency } = record;
+  const network = networkOf(record);
   try {
     await chain.checkPayable(network, currency);
     await learnSignatures(sql, chain, network, currency);

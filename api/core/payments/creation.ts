@@ -142,7 +142,7 @@ async function lookUp(tx: Transaction, creations: readonly Creation[]): Promise<
     findNodes(tx, nodeIds),
     findNetworks(
       tx,
-      requests.map(({ networkId }) => networkId),
+      requests.flatMap(({ networkId }) => networkId ?? []),
       { keep: true },
     ),
     findCurrencies(
@@ -201,8 +201,8 @@ async function draftPayment(
 ): Promise<Omit<Drafted, 'creation'>> {
   const node = platform.nodes.get(request.nodeId);
   if (!node?.path.includes(integration.nodeId)) throw new CoreError('not_found', 'The node does not exist.');
-  const network = platform.networks.get(request.networkId);
-  if (!network) throw new CoreError('not_found', 'The network does not exist.');
+  const network = request.networkId === undefined ? null : platform.networks.get(request.networkId);
+  if (network === undefined) throw new CoreError('not_found', 'The network does not exist.');
   const currency = platform.currencies.get(request.currencyId);
   if (!currency) throw new CoreError('not_found', 'The currency does not exist.');
 
@@ -211,7 +211,8 @@ async function draftPayment(
   const paidPriceUnits = amountOf('/paid_price', request.paidPrice, currency, faults);
   checkItems(request, priceUnits, currency, faults);
   checkReferences(request, { node, network, currency, mode: integration.mode }, platform, faults);
-  const provider = checkRail(request, { network, currency, providers: platform.providers }, faults);
+  const { mode } = integration;
+  const provider = checkRail(request, { network, currency, mode, providers: platform.providers }, faults);
   const policy = { ...node.policy, ...request.deal };
   const context = { network, currency, policy, expiresAt: request.expiresAt, now: systemClock.now() };
   const fee = checkFee({ priceUnits, paidPriceUnits }, context, faults);
@@ -221,11 +222,12 @@ async function draftPayment(
 
   const member = await memberOf(tx, vault, request, platform);
   platform.taken.add(takenName(request));
+  const id = uuidv7();
   const payment: PaymentRow = {
     nodeId: request.nodeId,
-    id: uuidv7(),
+    id,
     externalId: request.externalId,
-    networkId: network.id,
+    networkId: network?.id ?? null,
     walletId: request.walletId ?? null,
     memberId: member?.id ?? null,
     currencyId: currency.id,
@@ -233,10 +235,11 @@ async function draftPayment(
     paidPriceUnits: paidPriceUnits ?? 0n,
     paymentMethod: request.paymentMethod,
     paymentGroup: request.paymentGroup,
-    paymentAddress: request.paymentAddress,
+    paymentAddress: request.paymentAddress ?? null,
     items: request.items ?? null,
     metadata: request.metadata ?? null,
     notifyUrl: request.notifyUrl ?? null,
+    returnUrl: request.returnUrl?.replaceAll('{payment_id}', id) ?? null,
     expiresAt: request.expiresAt,
     retry: request.retry,
     retryCount: request.retryCount,

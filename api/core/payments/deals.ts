@@ -31,7 +31,8 @@ export type DealDraft = Pick<
 /** Who gets how much of a payment; the pointers name the request's fields. */
 export type LegRequest = {
   externalId: string | null;
-  payee: Address;
+  /** Null: on a rail, whose payees need no address. */
+  payee: Address | null;
   partyId: string | null;
   payeePointer: string;
   amountUnits: bigint;
@@ -40,7 +41,8 @@ export type LegRequest = {
 
 /** What all legs of a payment share. */
 export type DealContext = {
-  network: NetworkRow;
+  /** Null: on a rail, without a chain. */
+  network: NetworkRow | null;
   currency: CurrencyRow;
   policy: DealPolicy;
   expiresAt: Date;
@@ -65,7 +67,8 @@ export function draftDeals(
   if (resolutionDeadline > now + MAXIMUM_HORIZON_SECONDS) {
     faults.add('/expires_at', 'puts the last deadline too far away');
   }
-  if (totalFeeUnits > 0n && !policy.feeRecipient) {
+  // A provider holds what is earned in fiat money.
+  if (totalFeeUnits > 0n && !policy.feeRecipient && currency.type === 'token') {
     faults.add('/deal/fee_recipient', 'is required when there is a fee');
   }
   for (const leg of legs) checkLeg(leg, { network, currency }, faults);
@@ -76,9 +79,9 @@ export function draftDeals(
     return {
       leg: index,
       externalId: leg.externalId,
-      networkId: network.id,
-      operator: lower(network.operatorAddress),
-      payee: lower(leg.payee),
+      networkId: network?.id ?? null,
+      operator: lower(network?.operatorAddress ?? zeroAddress),
+      payee: lower(leg.payee ?? zeroAddress),
       partyId: leg.partyId,
       // Fiat money has no token.
       token: lower(currency.tokenAddress ?? zeroAddress),
@@ -102,12 +105,12 @@ function checkLeg(
   if (leg.amountUnits === 0n) faults.add(leg.amountPointer, 'must be greater than 0');
   if (leg.amountUnits > MAX_AMOUNT) faults.add(leg.amountPointer, 'is more than a deal can hold');
   for (const [name, address] of [
-    ['the diamond', network.diamondAddress],
-    ['the token', currency.tokenAddress ?? zeroAddress],
-    ['the operator', network.operatorAddress],
+    ['the diamond', network?.diamondAddress],
+    ['the token', currency.tokenAddress],
+    ['the operator', network?.operatorAddress],
     ['the zero address', zeroAddress],
   ] as const) {
-    if (isAddressEqual(leg.payee, address)) faults.add(leg.payeePointer, `must not be ${name}`);
+    if (leg.payee && address && isAddressEqual(leg.payee, address)) faults.add(leg.payeePointer, `must not be ${name}`);
   }
 }
 

@@ -77,7 +77,8 @@ export async function withdrawDispute(
   choice: LegChoice,
 ): Promise<OperationRow[]> {
   return await onOneLeg(sql, key, actor, choice, async (tx, _payment, deal) => {
-    const opener = deal.dealId && (await disputeOpener(tx, await findNetwork(tx, deal.networkId), deal.dealId));
+    const network = deal.networkId === null ? null : await findNetwork(tx, deal.networkId);
+    const opener = network && deal.dealId && (await disputeOpener(tx, network, deal.dealId));
     if (legStatus(deal) !== 'disputed' || !opener) {
       throw new CoreError('illegal_transition', `There is no dispute to give up: the payment is ${legStatus(deal)}.`);
     }

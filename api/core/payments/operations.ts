@@ -18,7 +18,8 @@ export type OperationTarget = {
   paymentId: string | null;
   /** Null for a stray. */
   legId: string | null;
-  networkId: string;
+  /** Null: of a payment on a rail, without a chain. */
+  networkId: string | null;
   verb: OperationVerb;
   dealId: Hex;
   /** Of `dealId`; first in a list that also holds other forms of the same offer. */
@@ -175,7 +176,8 @@ export async function updateOperation(
 export type OperationRecord = OperationRow & {
   /** 0, 1, …; null for a stray. */
   leg: number | null;
-  diamondAddress: Address;
+  /** Null without a network. */
+  diamondAddress: Address | null;
   /** Of the payment's currency; null without a payment. */
   decimals: number | null;
 };
@@ -216,7 +218,7 @@ export async function listOperations(
 function selectRecords(sql: Sql | Transaction) {
   return sql`
     select o.*, d.leg, n.diamond_address, c.decimals from operation o
-    join network n on n.id = o.network_id
+    left join network n on n.id = o.network_id
     left join deal d on d.node_id = o.node_id and d.id = o.leg_id
     left join payment p on p.node_id = o.node_id and p.id = o.payment_id
     left join currency c on c.id = p.currency_id`;

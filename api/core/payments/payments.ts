@@ -22,7 +22,8 @@ export type PaymentRecord = {
   /** Its legs, at least one. */
   deals: DealRow[];
   currency: CurrencyRow;
-  network: NetworkRow;
+  /** Null: on a rail, without a chain. */
+  network: NetworkRow | null;
   /** The network's newest block as the last settle step saw it; null before any. */
   head: bigint | null;
   /** Still sealed: most who load a payment need not know whom it is for. */
@@ -44,12 +45,18 @@ export async function loadPayment(sql: Sql | Transaction, { nodeId, paymentId }:
   return record;
 }
 
+/** The network of a payment on chain. */
+export function networkOf({ payment, network }: Pick<PaymentRecord, 'payment' | 'network'>): NetworkRow {
+  if (!network) throw new Error(`Payment ${payment.id} stands on no chain.`);
+  return network;
+}
+
 async function loadRecords(sql: Sql | Transaction, payments: PaymentRow[]): Promise<PaymentRecord[]> {
   if (payments.length === 0) return [];
   const nodeIds = [...new Set(payments.map((payment) => payment.nodeId))];
   const ids = payments.map((payment) => payment.id);
   const memberIds = payments.flatMap((payment) => payment.memberId ?? []);
-  const networkIds = payments.map((payment) => payment.networkId);
+  const networkIds = payments.flatMap((payment) => payment.networkId ?? []);
   const onRails = payments.filter(({ paymentMethod }) => paymentMethod !== 'web3').map(({ id }) => id);
   const [deals, currencies, networks, heads, members, attempts] = await Promise.all([
     sql<DealRow[]>`
@@ -73,7 +80,7 @@ async function loadRecords(sql: Sql | Transaction, payments: PaymentRow[]): Prom
     payment,
     deals: deals.filter((deal) => deal.paymentId === payment.id),
     currency: found(currencies, (currency) => currency.id === payment.currencyId),
-    network: found(networks, (network) => network.id === payment.networkId),
+    network: payment.networkId === null ? null : found(networks, (network) => network.id === payment.networkId),
     head: heads.find(({ networkId }) => networkId === payment.networkId)?.head ?? null,
     member: members.find((member) => member.id === payment.memberId) ?? null,
     attempts: attempts.filter((attempt) => attempt.paymentId === payment.id),

@@ -7,15 +7,20 @@ import { explainRevert, unexplained } from '../chain/refusals.ts';
 import type { Sql, Transaction } from '../database/db.ts';
 import { type Balances, balancesOf, type DealMoney } from '../ledger.ts';
 import { findNetwork } from '../platform/platform.ts';
-import type { DealRow, NetworkRow, OperationRow, PaymentStatus, Refusal } from '../schema.ts';
+import { findAttempts } from '../rails/attempts.ts';
+import { isOnRail, memoParties } from '../rails/railLegs.ts';
+import type { DealRow, NetworkRow, OperationRow, PaymentRow, PaymentStatus, Refusal } from '../schema.ts';
 import { legStatus, paymentStatus } from '../status.ts';
-import { lockPayment } from './actions.ts';
+import { type LockedPayment, lockPayment } from './actions.ts';
 import { loadOperations, type OperationRecord } from './operations.ts';
 import type { PaymentKey } from './payments.ts';
 import type { StrayDeal } from './strays.ts';
 
-/** A transfer of a token between two addresses, in base units. */
-export type Movement = { from: Address; to: Address; token: Address; amountUnits: bigint };
+/**
+ * Money that moves, in base units: a token between two addresses, or on a rail, without a token, between its provider (by name) and
+ * the owner of a ledger account.
+ */
+export type Movement = { from: string; to: string; token: Address | null; amountUnits: bigint };
 
 /** A state and what would become of it. */
 export type Change<State> = { before: State; after: State };
@@ -23,8 +28,8 @@ export type Change<State> = { before: State; after: State };
 /** What an operation would do to its deal. */
 export type Projection = {
   movements: Movement[];
-  /** Credited to the recipient inside the escrow, for it to withdraw. */
-  fees: { recipient: Address; token: Address; amountUnits: bigint }[];
+  /** Credited to the recipient inside the escrow, for it to withdraw; on a rail, in the ledger. */
+  fees: { recipient: string; token: Address | null; amountUnits: bigint }[];
   status: Change<PaymentStatus>;
 };
 
@@ -55,7 +60,7 @@ export type Settlement = {
 /** What an action on a payment would do. */
 export type Preview = { operations: PreviewedOperation[]; paymentStatus: Change<PaymentStatus> };
 
-type Rehearsed = { before: DealRow[]; records: OperationRecord[]; known: Set<string> };
+type Rehearsed = LockedPayment & { provider: string | null; records: OperationRecord[]; known: Set<string> };
 
 /** Runs an action on a payment for its outcome alone. @throws whatever the action throws */
 export async function previewAction(
@@ -64,13 +69,15 @@ export async function previewAction(
   key: PaymentKey,
   action: (tx: Transaction) => Promise<OperationRow[]>,
 ): Promise<Preview> {
-  const { before, records, known } = await rolledBack(sql, async (tx): Promise<Rehearsed> => {
-    const { deals } = await lockPayment(tx, key);
+  const rehearsed = await rolledBack(sql, async (tx): Promise<Rehearsed> => {
+    const locked = await lockPayment(tx, key);
+    const [charge] = isOnRail(locked.payment) ? await findAttempts(tx, key, 'charge') : [];
     const ids = await tx<{ id: string }[]>`
       select id from operation where node_id = ${key.nodeId} and payment_id = ${key.paymentId}`;
     const operations = await action(tx);
     return {
-      before: deals,
+      ...locked,
+      provider: charge?.provider ?? null,
       records: await loadOperations(
         tx,
         key.nodeId,
@@ -79,21 +86,24 @@ export async function previewAction(
       known: new Set(ids.map(({ id }) => id)),
     };
   });
+  const { payment, deals: before, provider, records, known } = rehearsed;
   const after = new Map(before.map((deal) => [deal.id, deal]));
   const previewed: PreviewedOperation[] = [];
   for (const operation of records) {
     const deal = before.find(({ id }) => id === operation.legId || operation.verb === 'refundExcess');
     if (!deal) throw new Error(`Operation ${operation.id} has no leg.`);
-    const network = await findNetwork(sql, deal.networkId);
+    const network = deal.networkId === null ? null : await findNetwork(sql, deal.networkId);
     const askedBefore = known.has(operation.id);
     const settled = askedBefore && isOver(operation) ? deal : afterOperation(deal, operation);
     after.set(deal.id, settled);
     previewed.push({
       operation,
       askedBefore,
-      ...project(network, deal, settled),
-      ...(await ask(chain, network, operation)),
-      settlement: operation.verb === 'settle' ? settlementOf(network, deal, operation) : null,
+      ...(provider === null
+        ? project(deal, settled, deal.payer && { ...deal, payer: deal.payer, holder: network?.diamondAddress ?? '' })
+        : projectMemo(payment, deal, settled, provider, operation)),
+      ...(network ? await ask(chain, network, operation) : NOTHING_SENT),
+      settlement: network && operation.verb === 'settle' ? settlementOf(network, deal, operation) : null,
     });
   }
   const statuses = (deals: Iterable<DealRow>) => paymentStatus([...deals].map(legStatus));
@@ -127,7 +137,7 @@ export async function previewStray(
   };
   const over = isOver(operation);
   const after = over ? before : { ...before, refundedUnits: stray.refunded + balancesOf(before).escrow };
-  const { movements } = movementsOf(before, after, { ...network, ...stray });
+  const { movements } = movementsOf(before, after, { holder: network.diamondAddress, ...stray });
   return {
     operation,
     askedBefore,
@@ -214,12 +224,31 @@ function afterOperation(deal: DealRow, { verb, amountUnits, dealId }: OperationR
   }
 }
 
-/** What brings a leg from one state to another: the difference of its balances. */
-function project(network: Pick<NetworkRow, 'diamondAddress'>, before: DealRow, after: DealRow): Projection {
+/** Between whom a deal's money moves, and what it is. */
+type Parties = { holder: string; payer: string; payee: string; feeRecipient: string; token: Address | null };
+
+/** On a rail: what its provider gives back or pays out, as the ledger will have it. */
+function projectMemo(
+  payment: PaymentRow,
+  before: DealRow,
+  after: DealRow,
+  provider: string,
+  { verb, amountUnits }: OperationRow,
+): Projection {
+  const parties = { ...memoParties(payment, before, provider), holder: provider, token: null };
+  const funded = before.chainStatus === 'funded' || before.chainStatus === 'settled';
+  const projection = project(before, after, funded ? parties : null);
+  if (verb !== 'refundExcess') return projection;
+  const excess = { from: provider, to: parties.payer, token: null, amountUnits: amountUnits ?? 0n };
+  return { ...projection, movements: [excess] };
+}
+
+/** What brings a leg from one state to another: the difference of its balances; without parties nothing was deposited. */
+function project(before: DealRow, after: DealRow, parties: Parties | null): Projection {
   const status = { before: legStatus(before), after: legStatus(after) };
-  if (before.dealId === null || before.payer === null) return { movements: [], fees: [], status };
-  const { payer, payee, feeRecipient, token } = before;
-  const { movements, feeUnits } = movementsOf(before, after, { ...network, payer, payee, token });
+  if (parties === null) return { movements: [], fees: [], status };
+  const { feeRecipient, token } = parties;
+  const { movements, feeUnits } = movementsOf(before, after, parties);
   const fees = feeUnits > 0n ? [{ recipient: feeRecipient, token, amountUnits: feeUnits }] : [];
   return { movements, fees, status };
 }
@@ -228,18 +257,21 @@ function project(network: Pick<NetworkRow, 'diamondAddress'>, before: DealRow, a
 function movementsOf(
   before: DealMoney,
   after: DealMoney,
-  { diamondAddress, payer, payee, token }: { diamondAddress: Address; payer: Address; payee: Address; token: Address },
+  { holder, payer, payee, token }: Omit<Parties, 'feeRecipient'>,
 ): { movements: Movement[]; feeUnits: bigint } {
   const [was, is] = [balancesOf(before), balancesOf(after)];
   const gained = (account: keyof Balances) => is[account] - was[account];
   // What the payee gives back comes out of its own pocket; everything else out of the escrow.
   const returns = gained('payee') < 0n;
   const movements = [
-    { from: diamondAddress, to: payee, token, amountUnits: gained('payee') },
-    { from: returns ? payee : diamondAddress, to: payer, token, amountUnits: gained('payer') },
+    { from: holder, to: payee, token, amountUnits: gained('payee') },
+    { from: returns ? payee : holder, to: payer, token, amountUnits: gained('payer') },
   ].filter(({ amountUnits }) => amountUnits > 0n);
   return { movements, feeUnits: gained('fee') };
 }
+
+/** What a chain says of an action that a provider carries out. */
+const NOTHING_SENT = { gas: null, refusal: null };
 
 /** What the chain says of a call now. @throws upstream_unavailable */
 async function ask(

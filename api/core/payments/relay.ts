@@ -16,7 +16,7 @@ import { lockPayment } from './actions.ts';
 import { termsOf } from './deals.ts';
 import { isPayable } from './handout.ts';
 import { inFlight, latestOperation, requestOperation } from './operations.ts';
-import { loadPayment, type PaymentKey } from './payments.ts';
+import { loadPayment, networkOf, type PaymentKey } from './payments.ts';
 
 // A signature that was right when it was tried can still revert, when its signer moves the money away: that costs us about
 // 60,000 gas. Who does so three times in a day pays by their own means.
@@ -41,13 +41,15 @@ export async function relayDeposit(
   key: PaymentKey,
   relay: RelayedSignature,
 ): Promise<OperationRow> {
-  const { network, deals } = await loadPayment(sql, key);
+  const record = await loadPayment(sql, key);
+  const { deals } = record;
   const [deal] = deals;
   if (!deal || deals.length > 1)
     throw new CoreError('illegal_transition', 'A payment to several payees is not relayed.');
   const known = await latestOperation(sql, deal);
   if (known?.relay?.signature === relay.signature && known.status !== 'failed') return known;
   requirePayable(deal);
+  const network = networkOf(record);
   requireSoon(relay);
   await requireHandedOut(sql, deal, relay.payer);
   await requireQuota(sql, network, key, relay.payer);

@@ -15,7 +15,8 @@ export type PaymentRequest = {
   externalId: string;
   nodeId: string;
   chainId?: string | undefined;
-  networkId: string;
+  /** Required on chain; a rail needs none. */
+  networkId?: string | undefined;
   walletId?: string | undefined;
   memberId?: string | undefined;
   member?: Member | undefined;
@@ -24,18 +25,26 @@ export type PaymentRequest = {
   paidPrice: string;
   paymentMethod: PaymentMethod;
   paymentGroup: PaymentGroup;
-  paymentAddress: Address;
+  /** Required on chain, unless every leg names one; a rail needs none. */
+  paymentAddress?: Address | undefined;
   items?: PaymentItem[] | undefined;
   metadata?: string | undefined;
   /** Gets this payment's events, signed with the node's notification key. */
   notifyUrl?: string | undefined;
+  /** Where a provider's page leads the payer back to. */
+  returnUrl?: string | undefined;
   expiresAt: Date;
   retry: boolean;
   retryCount: number;
   clientIp?: string | undefined;
   /** Who gets how much; null: the whole amount goes to `paymentAddress`. */
   legs:
-    | { externalId: string | null; paymentAddress: Address; partyId?: string | undefined; paidPrice: string }[]
+    | {
+        externalId: string | null;
+        paymentAddress?: Address | undefined;
+        partyId?: string | undefined;
+        paidPrice: string;
+      }[]
     | null;
   /** Overrides single fields of the node's deal policy. */
   deal: Partial<DealPolicy>;
@@ -99,15 +108,14 @@ export function legsOf(
   if (!request.legs) {
     const [payeePointer, amountPointer] = ['/payment_address', '/paid_price'];
     const amountUnits = paidPriceUnits ?? 1n;
-    return [
-      { externalId: null, payee: request.paymentAddress, partyId: null, payeePointer, amountUnits, amountPointer },
-    ];
+    const payee = request.paymentAddress ?? null;
+    return [{ externalId: null, payee, partyId: null, payeePointer, amountUnits, amountPointer }];
   }
   const legs = request.legs.map((leg, index) => {
     const amountPointer = `/legs/${index}/paid_price`;
     return {
       externalId: leg.externalId,
-      payee: leg.paymentAddress,
+      payee: leg.paymentAddress ?? null,
       partyId: leg.partyId ?? null,
       payeePointer: `/legs/${index}/payment_address`,
       amountUnits: amountOf(amountPointer, leg.paidPrice, currency, faults) ?? 1n,
@@ -128,20 +136,25 @@ export function checkReferences(
     network,
     currency,
     mode,
-  }: { node: NodeStanding; network: NetworkRow; currency: CurrencyRow; mode: Integration['mode'] },
+  }: { node: NodeStanding; network: NetworkRow | null; currency: CurrencyRow; mode: Integration['mode'] },
   { wallets, members }: { wallets: Map<string, WalletRow>; members: Map<string, SealedMember> },
   faults: FieldFaults,
 ): void {
   if (node.archived) faults.add('/node_id', 'is archived');
-  if (network.archivedAt) faults.add('/network_id', 'is archived');
-  if (network.mode !== mode) faults.add('/network_id', `is a ${network.mode} network, but the integration is ${mode}`);
+  if (network?.archivedAt) faults.add('/network_id', 'is archived');
+  if (network && network.mode !== mode) {
+    faults.add('/network_id', `is a ${network.mode} network, but the integration is ${mode}`);
+  }
   if (currency.archivedAt) faults.add('/currency_id', 'is archived');
-  if (request.chainId !== undefined && request.chainId !== network.chainId) {
-    faults.add('/chain_id', "is not the network's chain");
+  if (request.chainId !== undefined && request.chainId !== network?.chainId) {
+    faults.add('/chain_id', network ? "is not the network's chain" : 'needs a network_id');
   }
   if (request.notifyUrl !== undefined) {
     const fault = destinationFault(request.notifyUrl, { local: node.local });
     if (fault) faults.add('/notify_url', fault);
+  }
+  if (request.returnUrl !== undefined && !node.returnOrigins.includes(new URL(request.returnUrl).origin)) {
+    faults.add('/return_url', "is of no origin in the node's return_origins");
   }
   if (request.memberId !== undefined && request.member !== undefined) {
     faults.add('/member', 'must be left out when member_id is given');
@@ -151,7 +164,8 @@ export function checkReferences(
   }
   if (request.walletId !== undefined) {
     const wallet = wallets.get(request.walletId);
-    if (wallet?.nodeId !== node.id || wallet.networkId !== network.id) {
+    if (!network) faults.add('/wallet_id', 'needs a network_id');
+    else if (wallet?.nodeId !== node.id || wallet.networkId !== network.id) {
       faults.add('/wallet_id', 'is not a wallet of the node on this network');
     } else if (wallet.address !== request.paymentAddress) {
       faults.add('/payment_address', 'is not the address of wallet_id');
@@ -162,17 +176,22 @@ export function checkReferences(
 /** Who takes the money of a payment by card or transfer, which is in fiat money; on chain it is in a token of the network. */
 export function checkRail(
   { paymentMethod }: PaymentRequest,
-  { network, currency, providers }: { network: NetworkRow; currency: CurrencyRow; providers: Providers },
+  {
+    network,
+    currency,
+    mode,
+    providers,
+  }: { network: NetworkRow | null; currency: CurrencyRow; mode: Integration['mode']; providers: Providers },
   faults: FieldFaults,
 ): Provider | undefined {
   if (paymentMethod === 'web3') {
-    if (currency.networkId !== network.id) faults.add('/currency_id', 'is not a currency of the network');
+    if (currency.networkId !== network?.id) faults.add('/currency_id', 'is not a currency of the network');
     return undefined;
   }
   if (currency.type !== 'fiat') faults.add('/currency_id', `must be fiat money for ${paymentMethod}`);
-  const provider = providers.forMethod(paymentMethod, network.mode);
+  const provider = providers.forMethod(paymentMethod, mode);
   if (!provider) {
-    const where = network.mode === 'live' ? ' for live payments' : '';
+    const where = mode === 'live' ? ' for live payments' : '';
     faults.add('/payment_method', `${paymentMethod} has no provider${where} on this installation`);
   }
   return provider;

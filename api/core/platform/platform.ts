@@ -193,6 +193,8 @@ export type NodeStanding = {
   archived: boolean;
   /** Whether requests for it may go to private addresses. */
   local: boolean;
+  /** Where pages of ours and of providers may lead payers back to: its own and those of the nodes above it. */
+  returnOrigins: string[];
   /** What it states itself, for the rest what the nearest node above states, for the rest the default. */
   policy: DealPolicy;
 };
@@ -201,6 +203,9 @@ export type NodeStanding = {
 export async function findNodes(sql: Sql | Transaction, ids: readonly string[]): Promise<NodeStanding[]> {
   const rows = await sql<(Omit<NodeStanding, 'policy'> & { policies: Partial<DealPolicy>[] })[]>`
     select n.id, n.path, bool_or(above.archived_at is not null) as archived, bool_or(above.local) as local,
+      array(
+        select distinct unnest(up.return_origins) from node up where up.id = any(n.path)
+      ) as return_origins,
       json_agg(above.policy order by array_position(n.path, above.id)) as policies
     from node n join node above on above.id = any(n.path)
     where n.id = any(${distinct(ids)}::uuid[]) group by n.id`;

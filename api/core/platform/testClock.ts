@@ -63,7 +63,7 @@ export async function moveTestClock(
     // What is open at a provider may have changed by the hour alone.
     await tx`
       update rail_attempt set next_step_at = now()
-      where next_step_at is not null and status in ('open', 'held', 'captured', 'voided', 'requested')`;
+      where next_step_at is not null and status in ('open', 'held', 'captured', 'bounced', 'voided', 'requested')`;
     await tx`select pg_notify(${CHANNEL}, ${String(offsetMs)})`;
     return { now, offsetMs };
   });

@@ -72,6 +72,53 @@ export function owedUnits(charge: AttemptRow, refunds: readonly AttemptRow[]): b
   return given.reduce((owed, { amountUnits }) => owed - amountUnits, charge.excessUnits);
 }
 
+// A buyer tries a card or two; each attempt is a charge at a provider.
+const MAX_CHARGES_OF_PAYER = 10;
+
+/** Whether the next attempt may be opened: the payment has failed, is in time, and nothing comes of its last charge any more. */
+export function mayRetry(
+  { status, expiresAt }: Pick<PaymentRow, 'status' | 'expiresAt'>,
+  charges: readonly AttemptRow[],
+  now: Date,
+  { byPayer }: { byPayer: boolean },
+): boolean {
+  const last = charges.at(-1);
+  if (status !== 'failed' || expiresAt <= now || !last || !OVER.includes(last.status)) return false;
+  return !byPayer || charges.length < MAX_CHARGES_OF_PAYER;
+}
+
+/** How a payment on a rail stands with its provider, in base units. */
+export type RailStanding = {
+  /** The newest charge. */
+  charge: AttemptRow;
+  missingUnits: bigint;
+  /** Too much, and not being given back. */
+  excessUnits: bigint;
+  /** Was too much, and has gone back. */
+  returnedUnits: bigint;
+};
+
+/** What a payment's attempts come to; null without any. */
+export function standingOf(attempts: readonly AttemptRow[]): RailStanding | null {
+  const charges = attempts.filter(({ execution }) => execution === 'charge');
+  const refunds = attempts.filter(({ execution }) => execution === 'refund');
+  const charge = charges.at(-1);
+  if (!charge) return null;
+  const returned = refunds.filter(({ ofExcess, status }) => ofExcess && status === 'done');
+  return {
+    charge,
+    missingUnits: missingUnits(charge),
+    excessUnits: charges.reduce((sum, one) => sum + owedUnits(one, refunds), 0n),
+    returnedUnits: returned.reduce((sum, { amountUnits }) => sum + amountUnits, 0n),
+  };
+}
+
+/** What a charge that has brought something, and may bring the rest, lacks. */
+export function missingUnits({ status, receivedUnits, fundedUnits, amountUnits }: AttemptRow): bigint {
+  if (receivedUnits === 0n || fundedUnits > 0n || OVER.includes(status)) return 0n;
+  return receivedUnits < amountUnits ? amountUnits - receivedUnits : 0n;
+}
+
 /** The charges or refunds of a payment, oldest first; `lock` holds their rows until the transaction ends. */
 export async function findAttempts(
   sql: Sql | Transaction,

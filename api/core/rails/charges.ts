@@ -11,8 +11,25 @@ import { type Actor, writeLog } from '../log.ts';
 import { lockPayment, restate } from '../payments/actions.ts';
 import { findOperation, logOperation, updateOperation } from '../payments/operations.ts';
 import { findCurrency } from '../platform/platform.ts';
-import type { AttemptRow, AttemptStatus, ChainStatus, DealRow, PaymentRow } from '../schema.ts';
-import { addRefund, findAttempts, findCharge, lockAttempt, OVER, owedUnits, updateAttempt } from './attempts.ts';
+import type {
+  AttemptRow,
+  AttemptStatus,
+  ChainStatus,
+  CurrencyRow,
+  DealRow,
+  MoneyDifference,
+  PaymentRow,
+} from '../schema.ts';
+import {
+  addRefund,
+  findAttempts,
+  findCharge,
+  lockAttempt,
+  missingUnits,
+  OVER,
+  owedUnits,
+  updateAttempt,
+} from './attempts.ts';
 import type { ChargeSnapshot, RefundSnapshot } from './provider.ts';
 import { memoParties, moveMemo } from './railLegs.ts';
 
@@ -57,7 +74,7 @@ export async function applyCharge(
       reason: snapshot.reason,
       ...scheduleOf({ ...charge, ...next }, payment),
     });
-    await say(tx, payment, charge, { ...charge, ...next }, snapshot, heard);
+    await say(tx, { payment, currency }, charge, { ...charge, ...next }, snapshot, heard);
     await moveDeals(tx, payment, deals, { ...charge, ...next });
     await restate(tx, known, { message: describe(charge, snapshot), actor: SYSTEM });
     await giveBackCards(tx, payment, deals, { ...charge, ...next });
@@ -85,7 +102,7 @@ async function moveMoney(
   const open = isOpen(deals);
   const funds = charge.fundedUnits === 0n && open && state === 'captured' && receivedUnits >= charge.amountUnits;
   const fundedUnits = funds ? charge.amountUnits : charge.fundedUnits;
-  const isOver = state === 'captured' || state === 'voided';
+  const isOver = (OVER as readonly string[]).includes(state);
   const excessUnits = fundedUnits > 0n || isOver ? receivedUnits - fundedUnits : charge.excessUnits;
   const [first] = deals;
   if (!first) throw new Error(`Payment ${payment.id} has no leg.`);
@@ -157,32 +174,48 @@ export function scheduleOf(
   if (!OVER.includes(status)) {
     return after(Math.min(MAX_LOOK_MS, Math.max(FIRST_LOOK_MS, (Date.now() - createdAt.getTime()) / 4)));
   }
-  const late = paymentMethod === 'bank_transfer' && (status === 'captured' || status === 'voided');
+  const late = paymentMethod === 'bank_transfer' && status !== 'refused';
   return late ? after(LATE_LOOK_MS) : { nextStepAt: null, tries: 0 };
 }
 
 async function say(
   tx: Transaction,
-  { nodeId, id: paymentId, status }: PaymentRow,
+  { payment, currency }: { payment: PaymentRow; currency: CurrencyRow },
   before: AttemptRow,
   after: AttemptRow,
   snapshot: ChargeSnapshot,
   heard: Heard,
 ): Promise<void> {
-  const key = { nodeId, paymentId };
+  const key = { nodeId: payment.nodeId, paymentId: payment.id };
   if (heard === 'reconciliation') {
     const message = `No callback had said so: attempt ${before.number} was ${before.status} here and is ${snapshot.state} at ${before.provider}, ${snapshot.receivedUnits} base units received.`;
     await writeLog(tx, key, { eventType: 'payment.reconciled', message, actor: SYSTEM });
   }
   if (after.receivedUnits <= before.receivedUnits) return;
+  const difference = differenceOf(after, currency);
   const arrived = `${after.receivedUnits} of ${after.amountUnits} base units arrived`;
   if (after.excessUnits > before.excessUnits) {
-    const message = `${arrived}: ${after.excessUnits} too much${after.fundedUnits > 0n ? '' : `, since the payment is ${status}`}.`;
-    await writeLog(tx, key, { eventType: 'payment.overpaid', message, actor: SYSTEM });
+    const message = `${arrived}: ${after.excessUnits} too much${after.fundedUnits > 0n ? '' : `, since the payment is ${payment.status}`}.`;
+    await writeLog(tx, key, { eventType: 'payment.overpaid', message, actor: SYSTEM, difference });
   } else if (after.receivedUnits < after.amountUnits) {
     const message = `${arrived}: ${after.amountUnits - after.receivedUnits} are missing.`;
-    await writeLog(tx, key, { eventType: 'payment.underpaid', message, actor: SYSTEM });
+    await writeLog(tx, key, { eventType: 'payment.underpaid', message, actor: SYSTEM, difference });
   }
+}
+
+function differenceOf(
+  charge: AttemptRow,
+  { code: currency, decimals }: CurrencyRow,
+  excessUnits = charge.excessUnits,
+): MoneyDifference {
+  return {
+    currency,
+    decimals,
+    amountUnits: charge.amountUnits.toString(),
+    receivedUnits: charge.receivedUnits.toString(),
+    missingUnits: missingUnits(charge).toString(),
+    excessUnits: excessUnits.toString(),
+  };
 }
 
 function describe({ number, provider }: AttemptRow, { state, reason, receivedUnits }: ChargeSnapshot): string {
@@ -279,7 +312,11 @@ async function moveRefund(tx: Transaction, payment: PaymentRow, deal: DealRow, r
     await postMemo(tx, memoParties(payment, deal, refund.provider), event, amounts);
     const message = `${refund.amountUnits} base units that were too much went back.`;
     const key = { nodeId: payment.nodeId, paymentId: payment.id };
-    await writeLog(tx, key, { eventType: 'payment.excess_refunded', message, actor: SYSTEM });
+    const charge = (await findAttempts(tx, key, 'charge')).find(({ id }) => id === refund.chargeId);
+    if (!charge) throw new Error(`Refund ${refund.id} has no charge.`);
+    const owed = owedUnits(charge, await findAttempts(tx, key, 'refund'));
+    const difference = differenceOf(charge, await findCurrency(tx, payment.currencyId), owed);
+    await writeLog(tx, key, { eventType: 'payment.excess_refunded', message, actor: SYSTEM, difference });
     return;
   }
   const refundedUnits = deal.refundedUnits + refund.amountUnits;

@@ -27,6 +27,8 @@ export type ChargeRequest = {
   decimals: number;
   /** What the payer reads on the page or writes into the transfer. */
   description: string;
+  /** Where the page leads the payer back to; null: nowhere. */
+  returnUrl: string | null;
 };
 
 /** How the payer goes on: a page of the provider's, or the details of a transfer. */

@@ -1,6 +1,7 @@
 // Owns what is done to the legs of a payment on a rail: released by a memo entry at once, refunded and voided through the provider.
 // The caller holds the payment's row and derives its status anew afterwards (actions.ts).
 
+import { zeroAddress } from 'viem';
 import type { Transaction } from '../database/db.ts';
 import { columns } from '../database/db.ts';
 import { CoreError } from '../errors.ts';
@@ -16,10 +17,17 @@ export function isOnRail(payment: Pick<PaymentRow, 'paymentMethod'>): boolean {
   return payment.paymentMethod !== 'web3';
 }
 
-/** Whose memo accounts a leg's money moves between. The payer is known to the provider alone. */
-export function memoParties(payment: PaymentRow, deal: DealRow, provider: string): DealParties & { heldBy: string } {
-  const { nodeId, id: paymentId, currencyId } = payment;
-  const { id: legId, payee, feeRecipient } = deal;
+/**
+ * Whose memo accounts a leg's money moves between. The payer is known to the provider alone; a payee without an address is known as a
+ * party or by the leg's external id, and whoever is not named is the node itself.
+ */
+export function memoParties(
+  { nodeId, id: paymentId, currencyId }: PaymentRow,
+  { id: legId, partyId, externalId, ...deal }: DealRow,
+  provider: string,
+): DealParties & { heldBy: string } {
+  const payee = deal.payee === zeroAddress ? (partyId ?? externalId ?? nodeId) : deal.payee;
+  const feeRecipient = deal.feeRecipient === zeroAddress ? nodeId : deal.feeRecipient;
   return { nodeId, paymentId, legId, currencyId, payer: paymentId, payee, feeRecipient, heldBy: provider };
 }
 

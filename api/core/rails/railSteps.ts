@@ -90,6 +90,7 @@ async function makeKnown(sql: Sql, provider: Provider, attempt: AttemptRow, aski
       currency: currency.code,
       decimals: currency.decimals,
       description: payment.externalId,
+      returnUrl: payment.returnUrl,
     },
     asking,
   );

@@ -90,7 +90,7 @@ async function deriveInShadow(
   await tx`select set_config('search_path', ${`${SHADOW}, public`}, true)`;
   const misstated: Misstated[] = [];
   const keys = await tx<Pick<PaymentRow, 'nodeId' | 'id'>[]>`
-    select node_id, id from payment where network_id = ${network.id} order by node_id, id`;
+    select node_id, id from payment where network_id = ${network.id} and payment_method = 'web3' order by node_id, id`;
   for (const [index, key] of keys.entries()) {
     misstated.push(...(await derivePayment(tx, network, safe, key)));
     onProgress(index + 1);

@@ -392,7 +392,7 @@ function keyOf({ endpointId, paymentId, deliveryId }: Stream): string {
 }
 
 function testEvent(id: string, nodeId: string, createdAt: Date): EventJson {
-  const nothing = { payment_id: null, external_id: null, status: null, reverts: null, proof: null };
+  const nothing = { payment_id: null, external_id: null, status: null, reverts: null, proof: null, difference: null };
   return {
     id,
     type: 'webhook.test',

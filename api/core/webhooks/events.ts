@@ -3,9 +3,10 @@
 import { v7 as uuidv7 } from 'uuid';
 import { columns, type Sql, type Transaction } from '../database/db.ts';
 import { CoreError } from '../errors.ts';
+import { formatUnits, jsonNumber } from '../money.ts';
 import { authorizeNode, type Integration } from '../platform/platform.ts';
 import { type Proof, proofOfFact } from '../proof.ts';
-import type { ChainFact, Finality, PaymentStatus } from '../schema.ts';
+import type { ChainFact, Finality, MoneyDifference, PaymentStatus } from '../schema.ts';
 
 /** An event as it is listed and sent. */
 export type EventRow = {
@@ -20,6 +21,7 @@ export type EventRow = {
   finality: Finality;
   chainFact: ChainFact | null;
   reverts: string | null;
+  difference: MoneyDifference | null;
   createdAt: Date;
 };
 
@@ -37,12 +39,18 @@ export type EventJson = {
     message: string;
     reverts: string | null;
     proof: Proof | null;
+    difference: DifferenceJson | null;
   };
 };
 
+type Measured = 'amount' | 'received' | 'missing' | 'excess';
+
+/** How what came differs from what was asked for: decimals, and base units as text. */
+export type DifferenceJson = { currency: string } & Record<Measured, number> & Record<`${Measured}_units`, string>;
+
 const columnsOf = (sql: Sql | Transaction) => sql`
   l.id, l.position, l.node_id, l.payment_id, p.external_id, l.event_type, l.message, l.finality, l.chain_fact, l.reverts,
-  l.created_at, coalesce(l.status, case when l.event_type = 'payment.created' then 'pending' end) as status`;
+  l.difference, l.created_at, coalesce(l.status, case when l.event_type = 'payment.created' then 'pending' end) as status`;
 
 /** The same bytes for the same event, each time it is sent. */
 export function renderEvent(event: EventRow): EventJson {
@@ -59,7 +67,24 @@ export function renderEvent(event: EventRow): EventJson {
       message: event.message,
       reverts: event.reverts,
       proof: event.chainFact && proofOfFact(event.chainFact),
+      difference: event.difference && renderDifference(event.difference),
     },
+  };
+}
+
+/** A difference as events and the log show it. */
+export function renderDifference({ currency, decimals, ...units }: MoneyDifference): DifferenceJson {
+  const decimal = (text: string) => jsonNumber(formatUnits(BigInt(text), decimals));
+  return {
+    currency,
+    amount: decimal(units.amountUnits),
+    amount_units: units.amountUnits,
+    received: decimal(units.receivedUnits),
+    received_units: units.receivedUnits,
+    missing: decimal(units.missingUnits),
+    missing_units: units.missingUnits,
+    excess: decimal(units.excessUnits),
+    excess_units: units.excessUnits,
   };
 }
 
