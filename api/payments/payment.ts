@@ -98,10 +98,10 @@ export const createRequest = z
     external_id: label.openapi({ description: 'Unique per node', example: 'order-1001' }),
     node_id: z.uuid(),
     chain_id: z.uuid().optional(),
-    network_id: z
-      .uuid()
-      .optional()
-      .openapi({ description: 'Required for web3; a card or transfer payment needs none' }),
+    network_id: z.uuid().optional().openapi({
+      description: 'Required for web3; a card or transfer payment needs none',
+      example: '0198c5f1-6f4e-7c3a-9d52-3f1f0a6b7c8d',
+    }),
     wallet_id: z.uuid().optional(),
     member_id: z.uuid().optional(),
     member: memberRequest.optional(),
@@ -110,9 +110,11 @@ export const createRequest = z
     paid_price: decimalText.openapi({ description: "What the payer pays: the deal's amount", example: 25.5 }),
     payment_method: paymentMethod,
     payment_group: paymentGroup,
-    payment_address: address
-      .optional()
-      .openapi({ description: 'The payee; required for web3, a card or transfer payment needs none', minLength: 10 }),
+    payment_address: address.optional().openapi({
+      description: 'The payee; required for web3, a card or transfer payment needs none',
+      minLength: 10,
+      example: '0x15d34aaf54267db7d7c367839aaf71a00a2c6a65',
+    }),
     items: z.array(itemRequest).max(200).optional(),
     metadata: freeText(16_384).optional(),
     notify_url: z.string().max(2_048).optional().openapi({
@@ -121,9 +123,9 @@ export const createRequest = z
     }),
     return_url: returnUrl.optional().openapi({
       description:
-        "Where a provider's page leads the payer back to; `{payment_id}` in it is replaced. Its origin must be in the node's return_origins",
-      example: 'https://shop.example.com/orders/{payment_id}',
+        "Where a provider's page leads the payer back to, like https://shop.example.com/orders/{payment_id}, with the id in its place; its origin must be in the node's return_origins",
       format: 'uri-template',
+      example: undefined,
     }),
     expires_at: moment.openapi({ description: 'The deposit deadline', example: '2027-01-01T00:00:00Z' }),
     retry: z.boolean().optional(),
