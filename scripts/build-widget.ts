@@ -28,13 +28,16 @@ type Manifest = {
   files: Record<string, { bytes: number; gzipBytes: number; integrity: string }>;
   /** What is loaded before anything is shown: the module and all that it imports at once. */
   shell: string[];
-  /** What is loaded until a deposit was sent. */
+  /** What is loaded until a deposit was sent, in English. */
   deposit: string[];
+  /** One file a language; a page loads the one that it speaks. */
+  languages: string[];
 };
 
 async function hashSources(): Promise<string> {
   const names = ['package-lock.json', 'contracts/terms.ts', 'scripts/build-widget.ts'];
-  for await (const name of glob(['*.ts', '*.json', 'deposit/*.ts'], { cwd: widget })) names.push(join('widget', name));
+  for await (const name of glob(['*.ts', '*.json', 'deposit/*.ts', 'languages/*.json'], { cwd: widget }))
+    names.push(join('widget', name));
   const hash = createHash('sha256');
   for (const name of names.sort()) hash.update(name).update(await readFile(join(root, name)));
   return hash.digest('hex');
@@ -108,8 +111,10 @@ try {
   await emitTypes(join(fresh, 'types'));
   await writeFile(join(fresh, 'package.json'), `${JSON.stringify(packageJson, null, 2)}\n`);
   const shell = await closureOf(fresh, 'dealkeep.js', IMPORTED);
-  const deposit = await closureOf(fresh, 'dealkeep.js', IMPORTED_EVER);
-  const manifest: Manifest = { sources, files: await describeFiles(fresh), shell, deposit };
+  const everything = await closureOf(fresh, 'dealkeep.js', IMPORTED_EVER);
+  const languages = everything.filter((name) => name.startsWith('language-')).sort();
+  const deposit = everything.filter((name) => name === 'language-en.js' || !languages.includes(name));
+  const manifest: Manifest = { sources, files: await describeFiles(fresh), shell, deposit, languages };
   await writeFile(join(fresh, 'build.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   await rm(dist, { recursive: true, force: true });
   // mkdtemp keeps others out; a server may run as somebody else.

@@ -4,7 +4,7 @@
  */
 import type { Address, Hex } from 'viem';
 import { type ChainInfo, chainInfo } from './chains.ts';
-import type { Expected } from './deposit/deal.ts';
+import type { Expected, Mismatch } from './deposit/deal.ts';
 import type { DepositFlow } from './deposit/flow.ts';
 import { listen } from './events.ts';
 import {
@@ -120,13 +120,13 @@ export class Checkout {
   /** Shows what a reading failed with, where it ends the checkout; `unreachable` may pass, null is none of its own. */
   report(error: unknown): 'ended' | 'unreachable' | null {
     if (error instanceof Error && error.name === 'Mismatch') {
-      this.send('refuse', { mismatch: String(Reflect.get(error, 'field')) });
+      this.send('refuse', { mismatch: (error as Mismatch).field });
       return 'ended';
     }
     if (!(error instanceof PaymentError)) return null;
     if (error.code === 'unreachable') return 'unreachable';
     if (error.code === 'denied') this.send('deny');
-    else this.send('refuse', { mismatch: 'the answer of the payment service' });
+    else this.send('refuse', { mismatch: 'answer' });
     return 'ended';
   }
 

@@ -1,13 +1,23 @@
 import { html, LitElement, type PropertyValues } from 'lit';
 import { Checkout, type Settings } from './checkout.ts';
 import type { Expected } from './deposit/deal.ts';
+import { languageOf, loadWords } from './languages.ts';
 import type { AccessToken } from './payment.ts';
+import type { Action } from './screens.ts';
 import type { Snapshot } from './snapshot.ts';
 import { styles } from './styles.ts';
-import type { Action } from './words.ts';
+import type { Words } from './words.ts';
 
 // A file that could not be loaded is asked for again; meanwhile the payment goes on without words.
 const RELOAD_MS = 2_000;
+
+/** The language that an element stands in, across shadow trees. */
+export function languageAround(element: Element): string | null {
+  const near = element.closest('[lang]');
+  if (near) return near.getAttribute('lang');
+  const root = element.getRootNode();
+  return root instanceof ShadowRoot ? languageAround(root.host) : null;
+}
 
 /** What `dealkeep-change` tells; it never holds the access token. */
 export type ChangeDetail = {
@@ -34,6 +44,8 @@ export type ChangeDetail = {
  * @attr rpc-url - A public RPC URL, for wallets that do not know the payment's chain yet.
  * @attr return-url - Where the buyer goes from an end of the payment (http or https).
  * @attr theme - `light` or `dark`; without it the buyer's own preference counts.
+ * @attr lang - The language to speak (en, de, fr, es, tr, ar), with a region for numbers and dates (`de-CH`); without it the
+ * page's, then the browser's.
  * @prop accessToken - The token, or a function that provides it, also later when it was replaced.
  * @prop expected - What the page knows for certain (chainId, diamond, token, payee, amountUnits); any difference refuses to
  * sign.
@@ -52,6 +64,7 @@ export class DealkeepCheckout extends LitElement {
     rpcUrl: { attribute: 'rpc-url' },
     returnUrl: { attribute: 'return-url' },
     theme: { reflect: true },
+    lang: { reflect: true },
     accessToken: { attribute: 'access-token' },
     expected: { attribute: false },
   };
@@ -67,6 +80,9 @@ export class DealkeepCheckout extends LitElement {
   #checkout: Checkout | null = null;
   /** Markup and words, which come after the first paint. */
   #view: typeof import('./view.ts').view | null = null;
+  #words: Words | null = null;
+  /** The wish that the words are for. */
+  #spoken: string | null = null;
   #announced = '';
   #focusHeading = false;
 
@@ -92,7 +108,6 @@ export class DealkeepCheckout extends LitElement {
   override connectedCallback(): void {
     super.connectedCallback();
     this.requestUpdate();
-    void this.#loadView();
   }
 
   override disconnectedCallback(): void {
@@ -112,13 +127,15 @@ export class DealkeepCheckout extends LitElement {
     if (!this.#checkout && this.isConnected && api && paymentId && accessToken) {
       this.#open({ api, paymentId, accessToken, expected, rpcUrl });
     }
+    void this.#speak();
     this.#focusHeading = (this.shadowRoot?.activeElement ?? null) !== null;
   }
 
   protected override render() {
-    if (!this.#view) return html`<section part="card" class="card" aria-busy="true"></section>`;
+    if (!this.#view || !this.#words) return html`<section part="card" class="card" aria-busy="true"></section>`;
     return this.#view({
       snapshot: this.#checkout?.snapshot ?? null,
+      words: this.#words,
       rpcUrl: this.rpcUrl,
       returnUrl: this.returnUrl,
       act: this.#act,
@@ -135,15 +152,22 @@ export class DealkeepCheckout extends LitElement {
     }
   }
 
-  async #loadView(): Promise<void> {
-    while (!this.#view && this.isConnected) {
-      this.#view = await import('./view.ts').then(
-        ({ view }) => view,
-        () => null,
-      );
-      if (this.#view) this.requestUpdate();
-      else await new Promise((resolve) => setTimeout(resolve, RELOAD_MS));
+  /** Brings markup and words, again when another language is wanted. */
+  async #speak(): Promise<void> {
+    const language = languageOf(this.lang, languageAround(this));
+    if (this.#spoken === language.tag) return;
+    this.#spoken = language.tag;
+    while (this.isConnected && this.#spoken === language.tag) {
+      const [module, words] = await Promise.all([import('./view.ts').catch(() => null), loadWords(language)]);
+      if (this.#spoken !== language.tag) return;
+      if (module && words) {
+        this.#view = module.view;
+        this.#words = words;
+        return this.requestUpdate();
+      }
+      await new Promise((resolve) => setTimeout(resolve, RELOAD_MS));
     }
+    this.#spoken = null;
   }
 
   #open(settings: Settings): void {

@@ -2,8 +2,8 @@
  * The hosted checkout: a page of the API's own origin that a QR code or a link opens with a code in its fragment. The code is used
  * up at once and leaves the address; what it brought lasts as long as this tab.
  */
+import { languageOf, loadWords } from './languages.ts';
 import { mount } from './mount.ts';
-import { labels } from './words.ts';
 
 type Opened = { accessToken: string; returnUrl: string | null };
 
@@ -36,14 +36,17 @@ async function open(): Promise<Opened | null> {
   return { accessToken, returnUrl };
 }
 
+const language = languageOf(new URLSearchParams(location.search).get('lang'));
+const [opened, words] = await Promise.all([open().catch(() => null), loadWords(language)]);
+document.documentElement.lang = words?.tag ?? 'en';
+document.documentElement.dir = words?.direction ?? 'ltr';
 const heading = document.createElement('h1');
 host?.append(heading);
-const opened = await open().catch(() => null);
 if (host && opened) {
   const { accessToken, returnUrl } = opened;
-  heading.textContent = labels.checkout;
+  heading.textContent = words?.say('label.checkout') ?? '';
   mount(host, { api: location.origin, paymentId, accessToken, ...(returnUrl !== null && { returnUrl }) });
 } else if (host) {
-  heading.textContent = labels.handoffOver;
-  host.append(Object.assign(document.createElement('p'), { textContent: labels.handoffAgain }));
+  heading.textContent = words?.say('handoff.over') ?? '';
+  host.append(Object.assign(document.createElement('p'), { textContent: words?.say('handoff.again') ?? '' }));
 }

@@ -1,5 +1,7 @@
-import { css, html, LitElement } from 'lit';
-import { labels } from './words.ts';
+import { css, html, LitElement, type PropertyValues } from 'lit';
+import { languageAround } from './element.ts';
+import { languageOf, loadWords } from './languages.ts';
+import type { Words } from './words.ts';
 
 /**
  * A dialog around a checkout, open at once or behind a button. Closing it ends nothing: what was sent goes on, and the checkout
@@ -7,12 +9,13 @@ import { labels } from './words.ts';
  *
  * @element dealkeep-modal
  * @prop form - `button` or `modal`.
- * @prop label - What the button says.
+ * @prop label - What the button says; without it `Pay` in the language in use.
+ * @attr lang - The language to speak; without it the page's, then the browser's.
  * @fires dealkeep-close - The buyer has closed the dialog.
  * @csspart button - The button that opens it.
  */
 export class DealkeepModal extends LitElement {
-  static override properties = { form: {}, label: {} };
+  static override properties = { form: {}, label: {}, lang: { reflect: true }, words: { state: true } };
   static override styles = css`
     :host {
       display: inline-block;
@@ -36,7 +39,8 @@ export class DealkeepModal extends LitElement {
       display: block;
       inline-size: 2.75rem;
       block-size: 2.75rem;
-      margin: 0 0 0.25rem auto;
+      margin-block-end: 0.25rem;
+      margin-inline-start: auto;
       border: 0;
       border-radius: 50%;
       background: #16211e;
@@ -64,25 +68,44 @@ export class DealkeepModal extends LitElement {
 
   declare form: 'button' | 'modal';
   declare label: string;
+  declare private words: Words | null;
+
+  #spoken: string | null = null;
 
   constructor() {
     super();
     this.form = 'modal';
     this.label = '';
+    this.words = null;
+  }
+
+  protected override willUpdate(): void {
+    void this.#speak();
   }
 
   protected override render() {
+    const { words } = this;
+    if (!words) return html``;
+    const label = this.label || words.say('action.open');
     return html`
-      ${this.form === 'button' ? html`<button part="button" class="open" @click=${this.#open}>${this.label}</button>` : ''}
-      <dialog aria-label=${labels.checkout} @close=${this.#closed}>
-        <button class="close" aria-label=${labels.close} @click=${this.#close}>×</button>
+      ${this.form === 'button' ? html`<button part="button" class="open" @click=${this.#open}>${label}</button>` : ''}
+      <dialog lang=${words.tag} dir=${words.direction} aria-label=${words.say('label.checkout')} @close=${this.#closed}>
+        <button class="close" aria-label=${words.say('action.close')} @click=${this.#close}>×</button>
         <slot></slot>
       </dialog>
     `;
   }
 
-  protected override firstUpdated(): void {
-    if (this.form === 'modal') this.#open();
+  protected override updated(changed: PropertyValues): void {
+    if (this.form === 'modal' && changed.has('words') && !changed.get('words') && this.words) this.#open();
+  }
+
+  async #speak(): Promise<void> {
+    const language = languageOf(this.lang, languageAround(this));
+    if (this.#spoken === language.tag) return;
+    this.#spoken = language.tag;
+    const words = await loadWords(language);
+    if (this.#spoken === language.tag) this.words = words;
   }
 
   get #dialog(): HTMLDialogElement | null {

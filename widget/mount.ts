@@ -22,9 +22,11 @@ export type MountOptions = {
   /** Where the buyer goes from an end of the payment (http or https). */
   returnUrl?: string | undefined;
   theme?: 'light' | 'dark' | undefined;
+  /** The language to speak (en, de, fr, es, tr, ar, also with a region); without it the page's, then the browser's. */
+  lang?: string | undefined;
   /** `inline` (default), `button`: a button that opens a dialog, `modal`: a dialog that is open at once. */
   form?: 'inline' | 'button' | 'modal' | undefined;
-  /** What the button says; without it `Pay`. */
+  /** What the button says; without it `Pay` in the language in use. */
   label?: string | undefined;
 };
 
@@ -65,18 +67,21 @@ export function mount(target: Element | string, options: MountOptions): Mounted 
     return typeof accessToken === 'string' ? accessToken : await accessToken();
   };
   const apply = (before: MountOptions | null) => {
-    const { accessToken, expected = {}, rpcUrl = null, returnUrl = null, theme = null } = current;
+    const { accessToken, expected = {}, rpcUrl = null, returnUrl = null, theme = null, lang } = current;
     Object.assign(checkout, { api: current.api, paymentId: current.paymentId, rpcUrl, returnUrl, theme });
+    for (const element of new Set([checkout, root])) {
+      if (lang) element.lang = lang;
+      else element.removeAttribute('lang');
+    }
     const token = typeof accessToken === 'string' ? accessToken : provide;
     if (checkout.accessToken !== token) checkout.accessToken = token;
     if (!before || textOf(before.expected) !== textOf(expected)) checkout.expected = expected;
   };
-  apply(null);
 
-  let root: Element = checkout;
+  let root: HTMLElement = checkout;
   if (options.form === 'button' || options.form === 'modal') {
     const modal = document.createElement('dealkeep-modal') as DealkeepModal;
-    Object.assign(modal, { label: options.label ?? 'Pay', form: options.form });
+    Object.assign(modal, { label: options.label ?? '', form: options.form });
     modal.addEventListener('dealkeep-close', () => {
       for (const listener of listeners.close) listener(null);
     });
@@ -84,6 +89,7 @@ export function mount(target: Element | string, options: MountOptions): Mounted 
     root = modal;
     void import('./modal.ts');
   }
+  apply(null);
   void import('./register.ts');
   host.append(root);
 

@@ -1,6 +1,6 @@
 // Owns the shape of everything that a checkout shows. It knows no browser: words and views are functions of it.
 import type { Address, Hex } from 'viem';
-import type { Deal } from './deposit/deal.ts';
+import type { Deal, MismatchField } from './deposit/deal.ts';
 import type { WidgetPayment } from './payment.ts';
 import type { RouteName, Way } from './routes.ts';
 import type { StateName } from './states.ts';
@@ -58,7 +58,7 @@ export type Snapshot = {
   step: Step | 'connect' | 'switch' | 'check' | null;
   problem: ProblemCode | null;
   /** What differs from what was expected, while `refused`. */
-  mismatch: string | null;
+  mismatch: MismatchField | 'answer' | null;
   transactionHash: Hex | null;
   /** A link to the hosted checkout for another device, and its QR code; `failed` when there was none to be had. */
   handoff: { url: string; path: string; size: number } | 'failed' | null;

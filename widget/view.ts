@@ -1,14 +1,16 @@
-// Owns the checkout's markup: a pure function of the snapshot. Words come from words.ts, what happens from states.ts.
+// Owns the checkout's markup: a pure function of the snapshot. What it says is in screens.ts, what happens in states.ts.
 import { html, nothing, svg, type TemplateResult } from 'lit';
 import { chainInfo } from './chains.ts';
 import type { RouteName } from './routes.ts';
+import { type Action, agreement, amount, type Screen, screen, wayInWords } from './screens.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { StateName } from './states.ts';
-import { type Action, agreement, amount, labels, moment, type Screen, screen, shortHex, wayInWords } from './words.ts';
+import { shortHex, type TextKey, type Words } from './words.ts';
 
 type ViewOptions = {
   /** Null: the element still lacks a property. */
   snapshot: Snapshot | null;
+  words: Words;
   rpcUrl: string | null;
   returnUrl: string | null;
   act: (action: Action) => void;
@@ -17,7 +19,9 @@ type ViewOptions = {
   handOver: () => void;
 };
 
-/** The stage that a state belongs to, as index of `labels.stages`; one past the last: all done. */
+const stages: readonly TextKey[] = ['stage.wallet', 'stage.approve', 'stage.pay', 'stage.confirmation'];
+
+/** The stage that a state belongs to, as index of `stages`; one past the last: all done. */
 const stageOf: Partial<Record<StateName, number>> = {
   ready: 0,
   connecting: 0,
@@ -56,14 +60,17 @@ const withWallet: ReadonlySet<StateName> = new Set([
 ]);
 
 /** The whole checkout. */
-export function view({ snapshot, rpcUrl, returnUrl, act, choose, takeWay, handOver }: ViewOptions): TemplateResult {
+export function view(options: ViewOptions): TemplateResult {
+  const { snapshot, words, rpcUrl, returnUrl, act, choose, takeWay, handOver } = options;
+  const { tag, direction } = words;
+  const label = words.say('label.checkout');
   if (!snapshot)
-    return html`<section part="card" class="card" aria-label=${labels.checkout} aria-busy="true"></section>`;
-  const shown = screen(snapshot, { rpcUrl });
+    return html`<section part="card" class="card" lang=${tag} dir=${direction} aria-label=${label} aria-busy="true"></section>`;
+  const shown = screen(snapshot, words, { rpcUrl });
   const isBusy = shown.tone === 'busy';
   return html`
-    <section part="card" class="card" aria-label=${labels.checkout} data-state=${snapshot.name}>
-      ${header(snapshot)} ${progress(snapshot)}
+    <section part="card" class="card" lang=${tag} dir=${direction} aria-label=${label} data-state=${snapshot.name}>
+      ${header(snapshot, words)} ${progress(snapshot, words)}
       <div class="panel" data-tone=${shown.tone}>
         <div role="status" class="message" aria-busy=${isBusy}>
           ${icon(shown.tone)}
@@ -73,49 +80,49 @@ export function view({ snapshot, rpcUrl, returnUrl, act, choose, takeWay, handOv
           </div>
         </div>
         ${snapshot.name === 'ready' && snapshot.wallets.length > 0 ? walletList(snapshot, choose) : nothing}
-        ${snapshot.name === 'ready' ? otherDevice(snapshot, handOver) : nothing}
-        ${snapshot.name === 'review' ? terms(snapshot) : nothing}
-        ${snapshot.name === 'review' && snapshot.ways.length > 1 ? otherWays(snapshot, rpcUrl, takeWay) : nothing}
+        ${snapshot.name === 'ready' ? otherDevice(snapshot, words, handOver) : nothing}
+        ${snapshot.name === 'review' ? terms(snapshot, words) : nothing}
+        ${snapshot.name === 'review' && snapshot.ways.length > 1 ? otherWays(snapshot, words, takeWay) : nothing}
         ${shown.actions.length > 0 ? buttons(shown, act) : nothing}
-        ${snapshot.name === 'submitted' || snapshot.name === 'mined' ? lost(act) : nothing}
-        ${ended.has(snapshot.name) ? wayBack(returnUrl, shown) : nothing}
+        ${snapshot.name === 'submitted' || snapshot.name === 'mined' ? lost(words, act) : nothing}
+        ${ended.has(snapshot.name) ? wayBack(returnUrl, shown, words) : nothing}
       </div>
-      ${snapshot.stale ? html`<p class="stale" role="alert">${labels.stale}</p>` : nothing}
-      ${transaction(snapshot)} ${account(snapshot, act)}
-      <footer>${shield} <span>${labels.held}</span></footer>
+      ${snapshot.stale ? html`<p class="stale" role="alert">${words.say('label.stale')}</p>` : nothing}
+      ${transaction(snapshot, words)} ${account(snapshot, words, act)}
+      <footer>${shield} <span>${words.say('label.held')}</span></footer>
     </section>
   `;
 }
 
-function header({ name, ...snapshot }: Snapshot): TemplateResult | typeof nothing {
-  const { payment } = snapshot;
+function header(snapshot: Snapshot, words: Words): TemplateResult | typeof nothing {
+  const { payment, name } = snapshot;
   // What was refused is not shown as if it were true.
   if (!payment || name === 'refused') return nothing;
-  const until = moment(new Date(payment.expires_at));
+  const until = words.moment(new Date(payment.expires_at));
   const isPayable =
     name !== 'submitted' && name !== 'mined' && ['awaiting_deposit', 'pending'].includes(payment.status);
   return html`
     <header>
       <p class="amount">
-        <span class="label">${isPayable ? labels.toPay : labels.amount}</span> ${amount({ name, ...snapshot })}
+        <span class="label">${words.say(isPayable ? 'label.to_pay' : 'label.amount')}</span> ${amount(words, snapshot)}
       </p>
       <p class="chip">${chainInfo(payment.network_id).name}</p>
       <p class="meta">
-        <span>${labels.order} ${payment.external_id}</span>
-        ${isPayable ? html`<span>${labels.payBefore} <time datetime=${payment.expires_at}>${until}</time></span>` : nothing}
+        <span>${words.say('label.order')} <bdi>${payment.external_id}</bdi></span>
+        ${isPayable ? html`<span>${words.say('label.pay_before')} <time datetime=${payment.expires_at}>${until}</time></span>` : nothing}
       </p>
     </header>
   `;
 }
 
-function progress(snapshot: Snapshot): TemplateResult | typeof nothing {
+function progress(snapshot: Snapshot, words: Words): TemplateResult | typeof nothing {
   const stage = currentStage(snapshot);
   if (stage === undefined) return nothing;
   return html`
-    <ol class="progress" aria-label=${labels.progress}>
-      ${labels.stages.map((label, index) => {
+    <ol class="progress" aria-label=${words.say('label.progress')}>
+      ${stages.map((key, index) => {
         const state = index < stage ? 'done' : index === stage ? 'current' : 'open';
-        return html`<li data-is=${state} aria-current=${index === stage ? 'step' : nothing}><span>${label}</span></li>`;
+        return html`<li data-is=${state} aria-current=${index === stage ? 'step' : nothing}><span>${words.say(key)}</span></li>`;
       })}
     </ol>
   `;
@@ -161,16 +168,16 @@ function buttons({ actions, tone }: Screen, act: (action: Action) => void): Temp
   `;
 }
 
-function terms(snapshot: Snapshot): TemplateResult {
+function terms(snapshot: Snapshot, words: Words): TemplateResult {
   return html`
     <details>
-      <summary>${labels.details}</summary>
+      <summary>${words.say('label.details')}</summary>
       <dl>
-        ${agreement(snapshot).map(
-          ([term, words]) => html`
+        ${agreement(snapshot, words).map(
+          ([term, text]) => html`
             <div>
               <dt>${term}</dt>
-              <dd>${words}</dd>
+              <dd>${text}</dd>
             </div>
           `,
         )}
@@ -179,26 +186,27 @@ function terms(snapshot: Snapshot): TemplateResult {
   `;
 }
 
-function otherDevice({ handoff }: Snapshot, handOver: () => void): TemplateResult {
+function otherDevice({ handoff }: Snapshot, words: Words, handOver: () => void): TemplateResult {
   const opened = (event: Event) => void ((event.target as HTMLDetailsElement).open && handOver());
   const code = () =>
     handoff === null || handoff === 'failed'
-      ? html`<p role="status">${handoff === null ? '' : labels.phoneFailed}</p>`
+      ? html`<p role="status">${handoff === null ? '' : words.say('phone.failed')}</p>`
       : html`
-          <svg class="qr" role="img" aria-label=${labels.qr} viewBox="0 0 ${handoff.size} ${handoff.size}"><path d=${handoff.path} /></svg>
-          <p>${labels.phoneHow} <a href=${handoff.url} target="_blank" rel="noopener noreferrer">${labels.phoneLink}</a></p>
+          <svg class="qr" role="img" aria-label=${words.say('phone.qr')} viewBox="0 0 ${handoff.size} ${handoff.size}"><path d=${handoff.path} /></svg>
+          <p>${words.say('phone.how')} <a href=${handoff.url} target="_blank" rel="noopener noreferrer">${words.say('phone.link')}</a></p>
         `;
-  return html`<details @toggle=${opened}><summary>${labels.phone}</summary><div class="phone">${code()}</div></details>`;
+  return html`<details @toggle=${opened}><summary>${words.say('phone.title')}</summary><div class="phone">${code()}</div></details>`;
 }
 
-function otherWays({ ways, route, ...snapshot }: Snapshot, rpcUrl: string | null, takeWay: ViewOptions['takeWay']) {
+function otherWays(snapshot: Snapshot, words: Words, takeWay: ViewOptions['takeWay']) {
+  const { ways, route } = snapshot;
   return html`
     <details>
-      <summary>${labels.ways}</summary>
+      <summary>${words.say('label.ways')}</summary>
       <fieldset class="ways">
-        <legend class="hidden">${labels.ways}</legend>
+        <legend class="hidden">${words.say('label.ways')}</legend>
         ${ways.map(({ route: name, feeUnits }) => {
-          const { title, text } = wayInWords(name, feeUnits, { ...snapshot, ways, route }, { rpcUrl });
+          const { title, text } = wayInWords(name, feeUnits, snapshot, words);
           return html`
             <label>
               <input type="radio" name="way" value=${name} .checked=${name === route} @change=${() => takeWay(name)} />
@@ -211,37 +219,37 @@ function otherWays({ ways, route, ...snapshot }: Snapshot, rpcUrl: string | null
   `;
 }
 
-function lost(act: (action: Action) => void): TemplateResult {
+function lost(words: Words, act: (action: Action) => void): TemplateResult {
   return html`
     <details>
-      <summary>${labels.lost}</summary>
-      <button part="button" class="secondary" data-action="restart" @click=${() => act('restart')}>${labels.restart}</button>
+      <summary>${words.say('label.lost')}</summary>
+      <button part="button" class="secondary" data-action="restart" @click=${() => act('restart')}>${words.say('action.restart')}</button>
     </details>
   `;
 }
 
-function wayBack(returnUrl: string | null, { actions }: Screen): TemplateResult | typeof nothing {
+function wayBack(returnUrl: string | null, { actions }: Screen, words: Words): TemplateResult | typeof nothing {
   if (!returnUrl || !/^https?:\/\//i.test(returnUrl)) return nothing;
   const kind = actions.length > 0 ? 'secondary' : 'primary';
-  return html`<div class="actions"><a part="button" class=${kind} href=${returnUrl}>${labels.back}</a></div>`;
+  return html`<div class="actions"><a part="button" class=${kind} href=${returnUrl}>${words.say('action.back')}</a></div>`;
 }
 
-function transaction({ transactionHash, payment }: Snapshot): TemplateResult | typeof nothing {
+function transaction({ transactionHash, payment }: Snapshot, words: Words): TemplateResult | typeof nothing {
   if (!transactionHash || !payment) return nothing;
   const { explorerUrl } = chainInfo(payment.network_id);
   const short = html`<code title=${transactionHash}>${shortHex(transactionHash)}</code>`;
   const link = html`<a href="${explorerUrl}/tx/${transactionHash}" target="_blank" rel="noopener noreferrer">${short}</a>`;
-  return html`<p class="line"><span>${labels.transaction}</span>${explorerUrl ? link : short}</p>`;
+  return html`<p class="line"><span>${words.say('label.transaction')}</span>${explorerUrl ? link : short}</p>`;
 }
 
-function account({ name, wallet, account: address }: Snapshot, act: (action: Action) => void) {
+function account({ name, wallet, account: address }: Snapshot, words: Words, act: (action: Action) => void) {
   if (!address || !wallet || !withWallet.has(name)) return nothing;
   return html`
     <p class="line">
       <span>${wallet.name} <code title=${address}>${shortHex(address)}</code></span>
       ${
         name === 'review'
-          ? html`<button part="button" class="link" data-action="another" @click=${() => act('another')}>${labels.changeWallet}</button>`
+          ? html`<button part="button" class="link" data-action="another" @click=${() => act('another')}>${words.say('action.change_wallet')}</button>`
           : nothing
       }
     </p>

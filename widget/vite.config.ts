@@ -1,6 +1,18 @@
 // Owns how the widget is bundled: as ES modules (the script for a page, `mount` for bundlers, React and Vue) that share what they
 // have in common, or as one classic script.
-import { defineConfig } from 'vite';
+import { defineConfig, type Plugin } from 'vite';
+
+const LANGUAGES = ['en', 'de', 'fr', 'es', 'tr', 'ar'];
+
+/** In the one script the other languages would be half of it: it loads the one that is wanted from beside itself. */
+const otherLanguages: Plugin = {
+  name: 'other-languages',
+  enforce: 'pre',
+  resolveId(source) {
+    const [, code] = /languages\/(\w+)\.json$/.exec(source) ?? [];
+    return code && code !== 'en' ? { id: `./language-${code}.js`, external: true } : null;
+  },
+};
 
 const FORMATS = {
   esm: {
@@ -12,6 +24,7 @@ const FORMATS = {
       mount: 'mount.ts',
       react: 'react.ts',
       vue: 'vue.ts',
+      ...Object.fromEntries(LANGUAGES.map((code) => [`language-${code}`, `languages/${code}.json`])),
     },
     inline: false,
   },
@@ -25,6 +38,8 @@ export default defineConfig(({ mode }) => {
     configFile: false,
     publicDir: false,
     logLevel: 'warn',
+    json: { stringify: true, namedExports: false },
+    plugins: inline ? [otherLanguages] : [],
     define: { 'process.env.NODE_ENV': '"production"' },
     build: {
       outDir: 'dist',

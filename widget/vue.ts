@@ -15,6 +15,7 @@ export const DealkeepCheckout = defineComponent({
     rpcUrl: String,
     returnUrl: String,
     theme: String as Option<'theme'>,
+    lang: String,
     form: String as Option<'form'>,
     label: String,
   },

@@ -11,10 +11,11 @@ const SHELL_KIB = 15;
 let files: Record<string, { bytes: number; gzipBytes: number; integrity: string }>;
 let shell: string[];
 let deposit: string[];
+let languages: string[];
 
 beforeAll(async () => {
   await promisify(execFile)(process.execPath, ['scripts/build-widget.ts', '--if-stale'], { cwd: ROOT });
-  ({ files, shell, deposit } = JSON.parse(await readFile(join(ROOT, 'widget/dist/build.json'), 'utf8')));
+  ({ files, shell, deposit, languages } = JSON.parse(await readFile(join(ROOT, 'widget/dist/build.json'), 'utf8')));
 });
 
 const kib = (names: string[]) => names.reduce((sum, name) => sum + (files[name]?.gzipBytes ?? Number.NaN), 0) / 1024;
@@ -24,6 +25,14 @@ describe('the built widget', () => {
     expect(kib(shell)).toBeLessThan(SHELL_KIB);
     expect(shell.some((name) => name.startsWith('flow') || name.startsWith('view'))).toBe(false);
     expect(kib(deposit)).toBeLessThan(DEPOSIT_KIB);
+  });
+
+  test('in any language, and one language only', () => {
+    expect(languages).toHaveLength(6);
+    expect(shell.filter((name) => languages.includes(name))).toEqual([]);
+    const others = deposit.filter((name) => !languages.includes(name));
+    expect(deposit.filter((name) => languages.includes(name))).toEqual(['language-en.js']);
+    for (const language of languages) expect(kib([...others, language]), language).toBeLessThan(DEPOSIT_KIB);
   });
 
   test('as one script: everything within the budget', () => {

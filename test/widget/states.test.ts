@@ -2,11 +2,14 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { drawing, withDrawing } from '../../scripts/draw-states.ts';
+import english from '../../widget/languages/en.json' with { type: 'json' };
 import { statuses, type WidgetPayment } from '../../widget/payment.ts';
+import { screen } from '../../widget/screens.ts';
 import { empty, type ProblemCode, type Snapshot } from '../../widget/snapshot.ts';
 import { type EventName, next, type StateName, transitions } from '../../widget/states.ts';
-import { screen } from '../../widget/words.ts';
+import { Words } from '../../widget/words.ts';
 
+const words = new Words({ code: 'en', tag: 'en' }, english);
 const names = Object.keys(transitions) as StateName[];
 const rows = Object.entries(transitions) as [StateName, Partial<Record<EventName, StateName>>][];
 
@@ -97,28 +100,26 @@ const problems: ProblemCode[] = [
 
 describe('the words', () => {
   test.each(names)('of %s: a title and a text', (name) => {
-    const { title, text } = screen({ ...empty, name, payment, steps: ['approve', 'deposit'] });
+    const { title, text } = screen({ ...empty, name, payment, steps: ['approve', 'deposit'] }, words);
     expect(title).not.toBe('');
     expect(text).not.toMatch(/undefined|null|NaN/);
   });
 
   test.each(problems)('of the problem %s: its own title and a way on', (problem) => {
     const snapshot: Snapshot = { ...empty, name: 'stopped', payment, problem, step: 'deposit' };
-    const { title, text, actions } = screen(snapshot);
+    const { title, text, actions } = screen(snapshot, words);
     expect(actions.length).toBeGreaterThan(0);
     expect(text).not.toMatch(/undefined|null|NaN/);
-    const others = problems.filter(
-      (other) => other !== problem && other !== 'wallet_failed' && other !== 'already_paid',
-    );
-    if (problem !== 'already_paid') {
-      expect(others.map((other) => screen({ ...snapshot, problem: other }).title)).not.toContain(title);
-    }
+    const others = problems.filter((other) => other !== problem);
+    expect(others.map((other) => screen({ ...snapshot, problem: other }, words).title)).not.toContain(title);
   });
 
   test('amounts read as prices, without losing a digit', () => {
     const label = (price_units: string, price_decimals = 6) =>
-      screen({ ...empty, name: 'review', steps: ['deposit'], payment: { ...payment, price_units, price_decimals } })
-        .actions[0]?.label;
+      screen(
+        { ...empty, name: 'review', steps: ['deposit'], payment: { ...payment, price_units, price_decimals } },
+        words,
+      ).actions[0]?.label;
     expect(label('25500000')).toBe('Pay 25.50 USDC');
     expect(label('1234567500000')).toBe('Pay 1,234,567.50 USDC');
     expect(label('1')).toBe('Pay 0.000001 USDC');
@@ -136,14 +137,17 @@ describe('the words', () => {
       restart: 'restart',
     } as const;
     for (const name of names) {
-      for (const { action } of screen({
-        ...empty,
-        name,
-        payment,
-        steps: ['deposit'],
-        problem: 'rejected',
-        step: 'deposit',
-      }).actions) {
+      for (const { action } of screen(
+        {
+          ...empty,
+          name,
+          payment,
+          steps: ['deposit'],
+          problem: 'rejected',
+          step: 'deposit',
+        },
+        words,
+      ).actions) {
         const event = action === 'pay' ? 'sign' : action === 'proceed' ? 'pass' : events[action];
         expect(next(name, event), `${action} in ${name}`).not.toBeNull();
       }

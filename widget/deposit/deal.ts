@@ -29,12 +29,25 @@ export type Deal = {
   diamond: Address;
 };
 
+/** What a payment's data can be wrong about; each has words in the language files. */
+export type MismatchField =
+  | 'call'
+  | 'terms'
+  | 'hash'
+  | 'amount'
+  | 'seller'
+  | 'payer'
+  | 'network'
+  | 'contract'
+  | 'token'
+  | 'deal';
+
 /** The data disagrees with itself, with the page or with what was read before. */
 export class Mismatch extends Error {
   override name = 'Mismatch';
-  /** What differs, as a buyer would say it. */
-  readonly field: string;
-  constructor(field: string, actual: unknown, expected: unknown) {
+  /** What differs. */
+  readonly field: MismatchField;
+  constructor(field: MismatchField, actual: unknown, expected: unknown) {
     super(`${field}: ${String(actual)} is not ${String(expected)}`);
     this.field = field;
   }
@@ -56,29 +69,29 @@ export function openDeal(
   const [first, ...others] = calledTerms(payment).map((json) =>
     openLeg(termsOf(json), payment, { chainId, diamond, payer }),
   );
-  if (!first) throw new Mismatch('the call', 'nothing', 'a deposit');
-  agree('the hash of the terms', payment.legs[0]?.offer_hash, payment.offer_hash);
+  if (!first) throw new Mismatch('call', 'nothing', 'a deposit');
+  agree('hash', payment.legs[0]?.offer_hash, payment.offer_hash);
   const legs = [first, ...others] as const;
   const { token } = first.terms;
   const amountUnits = legs.reduce((sum, { terms }) => sum + terms.amount, 0n);
   // Legs that are paid already are not called again; before that, all of them cost the price.
-  if (legs.length === payment.legs.length) agree('the amount', amountUnits, BigInt(payment.price_units));
-  if (payment.legs.length === 1) agreeAddress('the seller’s address', first.terms.payee, payment.payment_address);
+  if (legs.length === payment.legs.length) agree('amount', amountUnits, BigInt(payment.price_units));
+  if (payment.legs.length === 1) agreeAddress('seller', first.terms.payee, payment.payment_address);
 
-  if (expected.chainId !== undefined) agree('the network', chainId, expected.chainId);
-  if (expected.diamond !== undefined) agreeAddress('the escrow contract', diamond, expected.diamond);
-  if (expected.token !== undefined) agreeAddress('the token', token, expected.token);
+  if (expected.chainId !== undefined) agree('network', chainId, expected.chainId);
+  if (expected.diamond !== undefined) agreeAddress('contract', diamond, expected.diamond);
+  if (expected.token !== undefined) agreeAddress('token', token, expected.token);
   for (const { terms } of legs) {
-    if (expected.payee !== undefined) agreeAddress('the seller’s address', terms.payee, expected.payee);
+    if (expected.payee !== undefined) agreeAddress('seller', terms.payee, expected.payee);
   }
-  if (expected.amountUnits !== undefined) agree('the amount', amountUnits, BigInt(expected.amountUnits));
+  if (expected.amountUnits !== undefined) agree('amount', amountUnits, BigInt(expected.amountUnits));
 
   if (before) {
-    agree('the network', chainId, before.chainId);
-    agreeAddress('the escrow contract', diamond, before.diamond);
+    agree('network', chainId, before.chainId);
+    agreeAddress('contract', diamond, before.diamond);
     // A leg that somebody paid meanwhile may be gone; none may come or change.
     const known = before.legs.map((leg) => leg.offer);
-    for (const { offer } of legs) agree('the hash of the terms', known.includes(offer), true);
+    for (const { offer } of legs) agree('hash', known.includes(offer), true);
   }
   return { legs, token, amountUnits, chainId, diamond };
 }
@@ -86,9 +99,9 @@ export function openDeal(
 /** The terms that the call deposits under: of one leg, or of a cart. @throws Mismatch */
 function calledTerms({ contract }: WidgetPayment): TermsJson[] {
   const [argument] = contract?.arguments ?? [];
-  if (!contract || !argument) throw new Mismatch('the call', 'nothing', 'a deposit');
+  if (!contract || !argument) throw new Mismatch('call', 'nothing', 'a deposit');
   const isCart = Array.isArray(argument);
-  agree('the call', contract.function_name, isCart ? 'depositMany' : 'deposit');
+  agree('call', contract.function_name, isCart ? 'depositMany' : 'deposit');
   return isCart ? argument : [argument];
 }
 
@@ -100,12 +113,12 @@ function openLeg(
 ): Leg {
   const offer = offerId(terms, chainId, diamond);
   const said = payment.legs.find((leg) => leg.offer_hash === offer);
-  if (!said) throw new Mismatch('the hash of the terms', offer, payment.legs.map((leg) => leg.offer_hash).join(' or '));
+  if (!said) throw new Mismatch('hash', offer, payment.legs.map((leg) => leg.offer_hash).join(' or '));
   // A cancellation closes what was handed out: the offer, and the form for the payer that was asked for.
-  agreeAddress('the payer', terms.payer, payer);
-  agree('the amount', terms.amount, BigInt(said.price_units));
-  agreeAddress('the token', terms.token, payment.token_address);
-  agreeAddress('the seller’s address', terms.payee, said.payment_address);
+  agreeAddress('payer', terms.payer, payer);
+  agree('amount', terms.amount, BigInt(said.price_units));
+  agreeAddress('token', terms.token, payment.token_address);
+  agreeAddress('seller', terms.payee, said.payment_address);
   return { terms, offer };
 }
 
@@ -116,22 +129,23 @@ export function dealIdFor({ chainId, diamond }: Deal, { terms }: Leg, payer: Add
 
 /** @throws Mismatch when a deal's id is not what the terms of this leg hash to. */
 export function agreeOnId(deal: Deal, leg: Leg, payer: Address, dealHash: Hex): void {
-  agree('the deal on the network', dealHash, dealIdFor(deal, leg, payer));
+  agree('deal', dealHash, dealIdFor(deal, leg, payer));
 }
 
 function termsOf(json: TermsJson): Terms {
   const whole = (name: keyof Terms) => {
     const text = json[name];
-    if (typeof text !== 'string' || !/^\d+$/.test(text)) throw new Mismatch(name, text, 'a whole number');
+    if (typeof text !== 'string' || !/^\d+$/.test(text))
+      throw new Mismatch('terms', `${name} ${text}`, 'a whole number');
     return BigInt(text);
   };
   const address = (name: keyof Terms): Address => {
     const text = json[name];
-    if (typeof text !== 'string' || !isHexAddress(text)) throw new Mismatch(name, text, 'an address');
+    if (typeof text !== 'string' || !isHexAddress(text)) throw new Mismatch('terms', `${name} ${text}`, 'an address');
     return getAddress(lower(text));
   };
   const outcome = json.defaultOutcome;
-  if (outcome !== 0 && outcome !== 1) throw new Mismatch('defaultOutcome', outcome, '0 or 1');
+  if (outcome !== 0 && outcome !== 1) throw new Mismatch('terms', `defaultOutcome ${outcome}`, '0 or 1');
   return {
     ref: whole('ref'),
     operator: address('operator'),
@@ -154,11 +168,11 @@ function isHexAddress(text: string): text is Address {
   return /^0x[0-9a-fA-F]{40}$/.test(text);
 }
 
-function agree(field: string, actual: unknown, expected: unknown): void {
+function agree(field: MismatchField, actual: unknown, expected: unknown): void {
   if (actual !== expected) throw new Mismatch(field, actual, expected);
 }
 
-function agreeAddress(field: string, actual: Address, expected: Address): void {
+function agreeAddress(field: MismatchField, actual: Address, expected: Address): void {
   if (!isAddressEqual(lower(actual), lower(expected))) throw new Mismatch(field, actual, expected);
 }
 
