@@ -14,6 +14,7 @@ import { consumeCreation } from './core/payments/consumer.ts';
 import { findOperation } from './core/payments/operations.ts';
 import { lookAtReports } from './core/payments/reported.ts';
 import { type Pass, settleNetwork } from './core/payments/settle.ts';
+import { stepPayouts } from './core/payouts/execution.ts';
 import { findNetwork, listNetworks } from './core/platform/platform.ts';
 import type { Providers } from './core/rails/provider.ts';
 import { stepRails } from './core/rails/railSteps.ts';
@@ -30,6 +31,8 @@ const LOOK_BACK_BLOCKS = 256n;
 const LOOK_AT_ALL_INTERVAL_MS = 300_000;
 // Somebody who has just typed a card looks at the shop's page.
 const RAILS_INTERVAL_MS = 250;
+// As soon as a leg's last move is mirrored the next payout of it may begin; the mirror is no faster.
+const PAYOUTS_INTERVAL_MS = 250;
 const FORGET_INTERVAL_MS = 3_600_000;
 // How often somebody asks whether a comparison is due; one a network and hour is made.
 const RECONCILE_CHECK_MS = 60_000;
@@ -64,6 +67,7 @@ export async function startWorker(services: {
   );
   const settling = settleForever(sql, chain, log);
   const rails = stepRailsForever(sql, providers, log);
+  const paying = stepPayoutsForever(sql, log);
   const dispatching = startDispatcher(sql, vault, {
     clock: systemClock,
     onError: (err) => log.warn({ err }, 'webhooks cannot be sent; every pass tries again'),
@@ -86,6 +90,7 @@ export async function startWorker(services: {
       clearInterval(reconciling);
       await settling.stop();
       await rails.stop();
+      await paying.stop();
       await dispatching.stop();
       await queue.stop();
       await submitter.stop();
@@ -102,19 +107,37 @@ function reportRun(log: Logger, { id, networkId, block, deals, differing, failur
 
 /** Asks providers for what is due, pass after pass. */
 function stepRailsForever(sql: Sql, providers: Providers, log: Logger): { stop(): Promise<void> } {
+  return forever(RAILS_INTERVAL_MS, async () => {
+    try {
+      return await stepRails(sql, providers, ({ id, provider }, err) =>
+        log.warn({ attempt: id, provider, err }, 'a provider was not reached; it is asked again'),
+      );
+    } catch (err) {
+      log.warn({ err }, 'rails cannot be stepped; every pass tries again');
+      return 0;
+    }
+  });
+}
+
+/** Begins payouts whose time has come, pass after pass. */
+function stepPayoutsForever(sql: Sql, log: Logger): { stop(): Promise<void> } {
+  return forever(PAYOUTS_INTERVAL_MS, async () => {
+    try {
+      return await stepPayouts(sql, systemClock.now(), (payout, err) =>
+        log.warn({ ...payout, err }, 'a payout cannot be begun; every pass tries again'),
+      );
+    } catch (err) {
+      log.warn({ err }, 'payouts cannot be begun; every pass tries again');
+      return 0;
+    }
+  });
+}
+
+/** Runs `pass` again and again until stopped; one that did nothing is followed by a pause. */
+function forever(pauseMs: number, pass: () => Promise<number>): { stop(): Promise<void> } {
   let stopped = false;
   async function run(): Promise<void> {
-    while (!stopped) {
-      let steps = 0;
-      try {
-        steps = await stepRails(sql, providers, ({ id, provider }, err) =>
-          log.warn({ attempt: id, provider, err }, 'a provider was not reached; it is asked again'),
-        );
-      } catch (err) {
-        log.warn({ err }, 'rails cannot be stepped; every pass tries again');
-      }
-      if (steps === 0) await sleep(RAILS_INTERVAL_MS);
-    }
+    while (!stopped) if ((await pass()) === 0) await sleep(pauseMs);
   }
   const running = run();
   return {

@@ -1,17 +1,18 @@
 // Owns the ledger: double entries of what each event on chain did with a deal's money. An entry is keyed by its event and
-// never changed; one whose event is on the chain no more is taken back by a reversing entry.
+// never changed; one whose event is on the chain no more is taken back by a reversing entry. Withdrawals of fees belong to no deal.
 import { v7 as uuidv7 } from 'uuid';
 import { feeAt } from '../../contracts/terms.ts';
 import { columns, type Sql, type Transaction } from './database/db.ts';
 
 /**
  * escrow: held for one payment · payer: paid in by a wallet, at most zero · payee: paid to a wallet, less what it gave back · fee:
- * earned. Of rails alone: pending: authorized or arrived, and funds nothing yet · excess: too much, to be given back.
+ * earned, less what was withdrawn · withdrawn: paid out to a fee recipient. Of rails alone: pending: authorized or arrived, and
+ * funds nothing yet · excess: too much, to be given back.
  */
-export type AccountType = 'payer' | 'escrow' | 'payee' | 'fee' | 'pending' | 'excess';
+export type AccountType = 'payer' | 'escrow' | 'payee' | 'fee' | 'pending' | 'excess' | 'withdrawn';
 
 /** Amounts of a deal on chain by account type, in base units; they sum to zero. */
-export type Balances = Record<Exclude<AccountType, 'pending' | 'excess'>, bigint>;
+export type Balances = Record<'payer' | 'escrow' | 'payee' | 'fee', bigint>;
 
 /** A deal's money: what its terms say and what left it. */
 export type DealMoney = { amountUnits: bigint; feeUnits: bigint; releasedUnits: bigint; refundedUnits: bigint };
@@ -52,6 +53,9 @@ export type DealParties = {
   heldBy?: string;
 };
 
+/** Whose fees in which currency; `owner` is a fee recipient's address. */
+export type FeeAccount = { nodeId: string; owner: string; currencyId: string };
+
 type EntryRow = { id: string; source: string };
 
 /**
@@ -76,7 +80,7 @@ export async function postDealEvents(
     if (index < kept) continue;
     const previous = events[index - 1];
     const before = previous ? balancesOf({ ...terms, ...previous }) : NOTHING;
-    await postEntry(tx, parties, event, difference(before, balancesOf({ ...terms, ...event })));
+    await postEntry(tx, accountsOf(parties), event, difference(before, balancesOf({ ...terms, ...event })));
   }
 }
 
@@ -105,31 +109,100 @@ export async function postMemo(
   if (Object.values(amounts).every((amount) => amount === 0n)) return;
   const [known] = await tx`
     select 1 from ledger_entry where node_id = ${parties.nodeId} and source = ${event.source}`;
-  if (!known) await postEntry(tx, parties, event, amounts);
+  if (!known) await postEntry(tx, accountsOf(parties), event, amounts);
 }
+
+/** A confirmed withdrawal of a fee recipient's whole credit, which may hold the fees of several nodes. */
+export type WithdrawalEvent = { source: string; effectiveAt: Date };
+
+/**
+ * Brings the withdrawals from a node's fee account to exactly these events, in the chain's order: each took what of the node's
+ * fees was there, which `feesBefore` knows (all fees ever earned before the event, in base units) and is asked for what is not
+ * posted yet, with `verify` for every one. Doing it again changes nothing.
+ */
+export async function postWithdrawals<Event extends WithdrawalEvent>(
+  tx: Transaction,
+  account: FeeAccount,
+  events: readonly Event[],
+  feesBefore: (event: Event, is: { posted: boolean }) => Promise<bigint>,
+  { verify = false } = {},
+): Promise<void> {
+  const { nodeId, owner, currencyId } = account;
+  await tx`select pg_advisory_xact_lock(hashtextextended(${`withdrawals ${nodeId} ${owner} ${currencyId}`}, 0))`;
+  const standing = await tx<(EntryRow & { amountUnits: bigint })[]>`
+    select e.id, e.source, -p.amount_units as amount_units
+    from ledger_account a
+    join ledger_posting p on p.node_id = a.node_id and p.account_id = a.id
+    join ledger_entry e on e.node_id = p.node_id and e.id = p.entry_id
+    where a.node_id = ${nodeId} and a.type = 'fee' and a.owner = ${owner} and a.currency_id = ${currencyId}
+      and a.held_by is null and e.leg_id is null and e.reverses is null
+      and not exists (select 1 from ledger_entry r where r.node_id = e.node_id and r.reverses = e.id)
+    order by e.id`;
+  let withdrawn = 0n;
+  for (const event of events) {
+    const [known] = standing;
+    const posted = known?.source === event.source;
+    if (posted && !verify) {
+      standing.shift();
+      withdrawn += known.amountUnits;
+      continue;
+    }
+    const amountUnits = (await feesBefore(event, { posted })) - withdrawn;
+    withdrawn += amountUnits;
+    if (posted && known.amountUnits === amountUnits) {
+      standing.shift();
+      continue;
+    }
+    // A recipient of several nodes may withdraw when this one has earned nothing.
+    if (amountUnits === 0n) continue;
+    for (const entry of standing.splice(0).reverse()) await reverseEntry(tx, account, entry);
+    const accounts = { ...account, paymentId: null, legId: null, owners: { fee: owner, withdrawn: owner } };
+    await postEntry(tx, accounts, { ...event, name: 'Withdrawn' }, { fee: -amountUnits, withdrawn: amountUnits });
+  }
+  for (const entry of standing.reverse()) await reverseEntry(tx, account, entry);
+}
+
+/** Between whose accounts an entry moves money, and what it is about; a withdrawal is about no leg. */
+type EntryAccounts = {
+  nodeId: string;
+  paymentId: string | null;
+  legId: string | null;
+  currencyId: string;
+  heldBy?: string;
+  owners: Partial<Record<AccountType, string>>;
+};
 
 async function postEntry(
   tx: Transaction,
-  parties: DealParties,
+  accounts: EntryAccounts,
   event: Pick<DealEvent, 'source' | 'name' | 'effectiveAt'>,
   amounts: Partial<Record<AccountType, bigint>>,
 ): Promise<void> {
-  const { nodeId, paymentId, legId, currencyId } = parties;
+  const { nodeId, paymentId, legId, currencyId } = accounts;
   const entryId = uuidv7();
   const { source, name, effectiveAt } = event;
   await tx`
     insert into ledger_entry (node_id, id, payment_id, leg_id, source, occurrence, name, effective_at)
     select ${nodeId}, ${entryId}, ${paymentId}, ${legId}, ${source}, count(*) + 1, ${name}, ${effectiveAt}
     from ledger_entry where node_id = ${nodeId} and source = ${source}`;
-  for (const type of ['payer', 'pending', 'excess', 'escrow', 'payee', 'fee'] as const) {
+  for (const type of ['payer', 'pending', 'excess', 'escrow', 'payee', 'fee', 'withdrawn'] as const) {
     const amountUnits = amounts[type] ?? 0n;
     if (amountUnits === 0n) continue;
-    const accountId = await openAccount(tx, parties, type);
+    const accountId = await openAccount(tx, accounts, type);
     await tx`insert into ledger_posting ${tx(columns({ nodeId, entryId, accountId, currencyId, amountUnits }))}`;
   }
 }
 
-async function reverseEntry(tx: Transaction, { nodeId }: DealParties, entry: EntryRow): Promise<void> {
+/** A deal's accounts by type. */
+function accountsOf({ payer, payee, feeRecipient, ...deal }: DealParties): EntryAccounts {
+  const { paymentId } = deal;
+  return {
+    ...deal,
+    owners: { payer, payee, fee: feeRecipient, escrow: paymentId, pending: paymentId, excess: paymentId },
+  };
+}
+
+async function reverseEntry(tx: Transaction, { nodeId }: { nodeId: string }, entry: EntryRow): Promise<void> {
   const id = uuidv7();
   await tx`
     insert into ledger_entry (node_id, id, payment_id, leg_id, source, occurrence, name, reverses, effective_at)
@@ -141,10 +214,10 @@ async function reverseEntry(tx: Transaction, { nodeId }: DealParties, entry: Ent
     from ledger_posting where node_id = ${nodeId} and entry_id = ${entry.id}`;
 }
 
-async function openAccount(tx: Transaction, parties: DealParties, type: AccountType): Promise<string> {
-  const { nodeId, currencyId, paymentId, heldBy = null } = parties;
-  const { payer, payee, feeRecipient: fee } = parties;
-  const owner = { payer, payee, fee, escrow: paymentId, pending: paymentId, excess: paymentId }[type];
+async function openAccount(tx: Transaction, accounts: EntryAccounts, type: AccountType): Promise<string> {
+  const { nodeId, currencyId, heldBy = null, owners } = accounts;
+  const owner = owners[type];
+  if (owner === undefined) throw new Error(`Nobody owns the ${type} account of this entry.`);
   const [account] = await tx<{ id: string }[]>`
     insert into ledger_account ${tx({ nodeId, id: uuidv7(), type, owner, currencyId, heldBy })}
     on conflict (node_id, type, owner, currency_id, held_by) do update set owner = excluded.owner returning id`;
@@ -195,7 +268,8 @@ export async function accountNode(sql: Sql, accountId: string): Promise<string |
 /** One posting as an account's statement shows it. */
 export type StatementLine = {
   entryId: string;
-  paymentId: string;
+  /** Null: a withdrawal. */
+  paymentId: string | null;
   name: string;
   source: string;
   reverses: string | null;

@@ -117,7 +117,8 @@ export type DealRow = {
 
 /**
  * The escrow's verb that an operation calls; the parts, returnPayment, resolve and settle take an amount, the deposits carry a
- * buyer's signature. `refundExcess` calls nothing: a rail's provider gives back what was too much.
+ * buyer's signature. `withdraw` is of no deal: it pays out what waits for a fee recipient. `refundExcess` calls nothing: a rail's
+ * provider gives back what was too much.
  */
 export type OperationVerb =
   | 'cancelDeal'
@@ -131,6 +132,7 @@ export type OperationVerb =
   | 'returnPayment'
   | 'depositWithAuthorization'
   | 'depositWithPermit2'
+  | 'withdraw'
   | 'refundExcess';
 
 /** A buyer's signature that opens one deal, and what it was made over besides the terms. Times in Unix seconds as text. */
@@ -151,6 +153,9 @@ export type OperationArguments = {
   deadline?: string;
   payerSignature?: Hex;
   payeeSignature?: Hex;
+  /** Of withdraw: whose credit in which token. */
+  token?: Address;
+  account?: Address;
 };
 
 /** Why something failed: an error of the contract with its arguments as text, or without a name something else. */

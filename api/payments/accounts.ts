@@ -15,7 +15,9 @@ const account = z
   .object({
     id: z.uuid(),
     node_id: z.uuid(),
-    type: z.enum(['payer', 'escrow', 'payee', 'fee', 'pending', 'excess']),
+    type: z
+      .enum(['payer', 'escrow', 'payee', 'fee', 'pending', 'excess', 'withdrawn'])
+      .openapi({ description: 'fee: earned and not withdrawn yet; withdrawn: paid out to the fee recipient' }),
     owner: z.string().openapi({ description: "A wallet's address; of an escrow account the payment's id" }),
     currency_id: z.uuid(),
     held_by: z.string().nullable().openapi({
@@ -29,7 +31,7 @@ const account = z
 const entry = z
   .object({
     entry_id: z.uuid(),
-    payment_id: z.uuid(),
+    payment_id: z.uuid().nullable().openapi({ description: 'Null: a withdrawal of fees' }),
     name: z.string().openapi({ description: 'The event on chain, or what a provider did' }),
     source: z
       .string()

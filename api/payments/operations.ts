@@ -53,6 +53,7 @@ export const operationResponse = z
         'returnPayment',
         'depositWithAuthorization',
         'depositWithPermit2',
+        'withdraw',
         'refundExcess',
       ])
       .openapi({ description: "The contract's function; refundExcess is a provider's alone" }),

@@ -6,6 +6,7 @@ import {
   parseSignature,
   size,
   toFunctionSelector,
+  zeroAddress,
   zeroHash,
 } from 'viem';
 import { escrowAbi } from '../../../contracts/abi.ts';
@@ -20,6 +21,10 @@ const ECDSA_BYTES = 65;
 
 /** The calldata of an operation that has something to send. */
 export function callData({ verb, terms: json, amountUnits, arguments: more, relay }: OperationCall): Hex {
+  if (verb === 'withdraw') {
+    const { token = zeroAddress, account = zeroAddress } = more ?? {};
+    return encodeFunctionData({ abi: escrowAbi, functionName: verb, args: [token, account] });
+  }
   if (Array.isArray(json)) {
     const list = json.map((terms) => termsFromJson(terms as TermsJson));
     return encodeFunctionData({ abi: escrowAbi, functionName: 'cancelMany', args: [list] });

@@ -38,6 +38,13 @@ export type Moved = {
   logIndex: number;
 };
 
+/** A withdrawal as the mirror has it. */
+export type MovedCredit = Omit<Moved, 'eventName' | 'dealId' | 'releasedUnits' | 'refundedUnits'> & {
+  token: Address;
+  account: Address;
+  amountUnits: bigint;
+};
+
 /** A deal that a receipt says was opened. */
 export type SeenDeposit = { id: Hex; payer: Address; transactionHash: Hex };
 
@@ -285,20 +292,36 @@ export class Chain {
    * one is asked where there is one; of a single node nothing more can be known. @throws upstream_unavailable
    */
   async isWitnessed(network: NetworkRow, moved: Moved): Promise<boolean> {
+    const event = await this.#witness(network, moved);
+    if (event === 'unasked') return true;
+    if (event?.eventName !== moved.eventName || !('id' in event.args) || event.args.id !== moved.dealId) return false;
+    const { released, refunded } =
+      'state' in event.args ? decodeDealState(event.args.state) : { released: 0n, refunded: 0n };
+    return released === moved.releasedUnits && refunded === moved.refundedUnits;
+  }
+
+  /** The same of a withdrawal. @throws upstream_unavailable */
+  async isWithdrawalWitnessed(network: NetworkRow, moved: MovedCredit): Promise<boolean> {
+    const event = await this.#witness(network, moved);
+    if (event === 'unasked') return true;
+    if (event?.eventName !== 'Withdrawn') return false;
+    const { token, account, amount } = event.args;
+    return isAddressEqual(token, moved.token) && isAddressEqual(account, moved.account) && amount === moved.amountUnits;
+  }
+
+  /** The diamond's event at this place as a quorum has it; `unasked` where one node is all there is: the mirror is its word. */
+  async #witness(network: NetworkRow, moved: Pick<Moved, 'transactionHash' | 'logIndex' | 'blockNumber'>) {
     const { quorum } = this.#access(network);
-    if (quorum.size === 1) return true;
+    if (quorum.size === 1) return 'unasked' as const;
     const log = await reachable(network, () =>
       quorum.agree(
         (request) => receiptLog(request, moved),
         (found) => JSON.stringify(found),
       ),
     );
-    if (log === null || BigInt(log.blockNumber) !== moved.blockNumber) return false;
-    if (!isAddressEqual(log.address, network.diamondAddress)) return false;
-    const { eventName, args } = decodeEventLog({ abi: escrowAbi, data: log.data, topics: log.topics });
-    if (eventName !== moved.eventName || !('id' in args) || args.id !== moved.dealId) return false;
-    const { released, refunded } = 'state' in args ? decodeDealState(args.state) : { released: 0n, refunded: 0n };
-    return released === moved.releasedUnits && refunded === moved.refundedUnits;
+    if (log === null || BigInt(log.blockNumber) !== moved.blockNumber) return undefined;
+    if (!isAddressEqual(log.address, network.diamondAddress)) return undefined;
+    return decodeEventLog({ abi: escrowAbi, data: log.data, topics: log.topics });
   }
 }
 

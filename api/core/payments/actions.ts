@@ -200,6 +200,21 @@ export async function refundPayment(
   });
 }
 
+/**
+ * Releases a part of what a leg holds, or all of it (null); the caller holds the payment's row.
+ * @throws illegal_transition as {@link releasePayment}
+ */
+export async function releaseLeg(
+  tx: Transaction,
+  payment: PaymentRow,
+  deal: DealRow,
+  amountUnits: bigint | null,
+  actor: Actor,
+): Promise<OperationRow> {
+  const latest = await latestOperation(tx, deal);
+  return await movePart(tx, payment, deal, latest, { full: 'release', part: 'releasePart' }, amountUnits, actor);
+}
+
 async function movePart(
   tx: Transaction,
   payment: PaymentRow,

@@ -6,7 +6,15 @@ import type { TermsJson } from '../chain/terms.ts';
 import { columns, type Sql, type Transaction } from '../database/db.ts';
 import { enqueue } from '../database/queue.ts';
 import { type Actor, writeLog } from '../log.ts';
-import type { DealRow, OperationArguments, OperationRow, OperationVerb, Refusal, RelayedSignature } from '../schema.ts';
+import type {
+  DealRow,
+  NetworkRow,
+  OperationArguments,
+  OperationRow,
+  OperationVerb,
+  Refusal,
+  RelayedSignature,
+} from '../schema.ts';
 
 // graphile-worker's exponential backoff reaches about three days with 25 attempts.
 const SUBMIT_ATTEMPTS = 25;
@@ -46,6 +54,28 @@ export async function requestOperation(tx: Transaction, target: OperationTarget,
     ? `A deal that funds no payment goes back to its payer: ${target.dealId}.`
     : `${target.verb} of deal ${target.dealId} is queued.`;
   await logOperation(tx, operation, 'requested', message, actor);
+  return operation;
+}
+
+/**
+ * Adds a withdrawal of an account's whole credit in a token, and its queued work. Anybody may call it, so it goes out in the name of
+ * the network's operator; of its terms there is that name alone.
+ */
+export async function requestWithdrawal(
+  tx: Transaction,
+  { nodeId, network, token, account }: { nodeId: string; network: NetworkRow; token: Address; account: Address },
+  actor: Actor,
+): Promise<OperationRow> {
+  const operation = await insertOperation(
+    tx,
+    {
+      ...{ nodeId, paymentId: null, legId: null, networkId: network.id, verb: 'withdraw', amountUnits: null },
+      ...{ dealId: null, terms: { operator: network.operatorAddress }, arguments: { token, account }, stray: false },
+    },
+    'queued',
+    actor,
+  );
+  await enqueueOperation(tx, operation);
   return operation;
 }
 
@@ -90,7 +120,10 @@ async function insertOperation(
     arguments: more,
     relay,
     ...target
-  }: Omit<OperationTarget, 'dealId' | 'terms'> & { dealId: Hex | null; terms: OperationTarget['terms'] | null },
+  }: Omit<OperationTarget, 'dealId' | 'terms'> & {
+    dealId: Hex | null;
+    terms: OperationTarget['terms'] | { operator: Address } | null;
+  },
   status: OperationRow['status'],
   actor: Actor,
 ): Promise<OperationRow> {

@@ -186,7 +186,7 @@ function isOver({ status }: OperationRow): boolean {
 
 /** A leg as an operation would leave it, once the chain confirms it. */
 function afterOperation(deal: DealRow, { verb, amountUnits, dealId }: OperationRow): DealRow {
-  if (verb === 'refundExcess') return deal;
+  if (verb === 'refundExcess' || verb === 'withdraw') return deal;
   // A funded deal without an id is held by a provider, and moves as one on chain does.
   if (deal.dealId === null && deal.chainStatus !== 'funded') {
     // Nothing was deposited: only closing is possible, on chain or, before anybody held call data, here alone.

@@ -22,6 +22,7 @@ import type { ChainFact, DealRow, Finality, NetworkRow, PaymentRow } from '../sc
 import { lockPayment, restate } from './actions.ts';
 import { answerAwaiting, expireAwaiting } from './awaited.ts';
 import { termsOf } from './deals.ts';
+import { settleWithdrawals } from './fees.ts';
 import { latestOperation } from './operations.ts';
 import { refundStray } from './strays.ts';
 
@@ -65,7 +66,10 @@ export async function settleNetwork(
   );
   for (const stray of strays) if (stray.paymentId !== null) await recordStray(sql, network, stray);
   // Only when every event up to here was applied may a deadline say that nothing answered.
-  if (changed.length === 0) await expireAwaiting(sql, network, safe);
+  if (changed.length === 0) {
+    await expireAwaiting(sql, network, safe);
+    await settleWithdrawals(sql, chain, network, safe, { since });
+  }
   if (doubted && dealtWith + strays.length === 0) throw doubted;
   return { dealtWith: dealtWith + strays.length, settledTo: safe.number };
 }

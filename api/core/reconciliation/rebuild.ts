@@ -3,13 +3,18 @@
 import { zeroAddress } from 'viem';
 import type { Chain } from '../chain/chain.ts';
 import { mirroredBlock, readEvents, readFacts, type SafeBlock } from '../chain/mirror.ts';
+import { touchedFeeAccounts } from '../chain/withdrawals.ts';
 import type { Sql, Transaction } from '../database/db.ts';
 import { CoreError } from '../errors.ts';
 import { postDealEvents } from '../ledger.ts';
+import { postMirrored } from '../payments/fees.ts';
 import type { DealRow, NetworkRow, PaymentRow } from '../schema.ts';
 import { legStatus, paymentStatus } from '../status.ts';
 
-/** One thing that is not as it should be: `status`, a field of a leg, or an account's part in the payment, in base units. */
+/**
+ * One thing that is not as it should be: `status`, a field of a leg, or an account's part in the payment, in base units. What is
+ * withdrawn of fees is of no payment: then `paymentId` is `withdrawals`.
+ */
 export type Misstated = { nodeId: string; paymentId: string; what: string; stands: string; rebuilt: string };
 
 /** What a rebuild of one network found, as of a block. */
@@ -95,6 +100,7 @@ async function deriveInShadow(
     misstated.push(...(await derivePayment(tx, network, safe, key)));
     onProgress(index + 1);
   }
+  for (const account of await touchedFeeAccounts(tx, network, safe, 0n)) await postMirrored(tx, network, safe, account);
   misstated.push(...(await compareLedgers(tx, network)));
   return { network, block: safe.number, payments: keys.length, misstated };
 }
@@ -152,7 +158,8 @@ async function derivePayment(
 /** Where the live ledger's sums by leg and account are not the shadow's. */
 async function compareLedgers(tx: Transaction, network: NetworkRow): Promise<Misstated[]> {
   const sums = (schema: string) => tx`
-    select e.node_id, e.payment_id, e.leg_id, a.type, a.owner, sum(p.amount_units) as units
+    select e.node_id, coalesce(e.payment_id::text, 'withdrawals') as payment_id, coalesce(e.leg_id::text, 'withdrawals') as leg_id,
+      a.type, a.owner, sum(p.amount_units) as units
     from ${tx(`${schema}.ledger_posting`)} p
     join ${tx(`${schema}.ledger_entry`)} e on e.node_id = p.node_id and e.id = p.entry_id
     join ${tx(`${schema}.ledger_account`)} a on a.node_id = p.node_id and a.id = p.account_id
