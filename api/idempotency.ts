@@ -28,7 +28,7 @@ export type Restore<Body extends Json> = (sql: Sql | Transaction, body: Body) =>
 const KEY = /^[\x21-\x7e]{1,255}$/;
 
 /** Fields of answers that hold secrets. */
-const SECRETS = ['access_token', 'client_secret', 'signing_secret'];
+const SECRETS = ['access_token', 'accessToken', 'client_secret', 'signing_secret'];
 
 /** A request's Idempotency-Key, and answers as they are stored under it: sealed, without secrets. */
 export type Keyed<Body extends Json> = KeyedRequest & {

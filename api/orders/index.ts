@@ -1,14 +1,21 @@
 // The orders surface (spec/002-orders.json) under /orders/v1, with its OpenAPI 3.1 document: marketplaces with many sellers.
 import { scopes } from '../core/scopes.ts';
 import { createRouter, type Services } from '../http.ts';
+import { orderRoutes } from './orders.ts';
+import { splitRoutes } from './splits.ts';
 import { tokenRoutes } from './token.ts';
+import { transactionRoutes } from './transactions.ts';
 
 /** What the surface's document says of it as a whole. */
 export const ordersDescription = {
   title: 'Dealkeep orders',
   description:
     'A cart of many sellers, held in escrow and paid out by the marketplace, without a custodian. The merchant is an integration of `/api/v1`; its sellers are parties there, created with an `external_ids.orders`.',
-  tags: [{ name: 'Authentication', description: "A merchant's bearer token" }],
+  tags: [
+    { name: 'Authentication', description: "A merchant's bearer token" },
+    { name: 'Orders', description: 'Carts, and how they are split among sellers' },
+    { name: 'Transactions', description: 'What buyers are asked to pay, and what goes back to them' },
+  ],
 };
 
 const SCOPES = /^(orders|transactions|transfers|payouts):|^ledger:read$/;
@@ -17,6 +24,9 @@ const SCOPES = /^(orders|transactions|transfers|payouts):|^ledger:read$/;
 export function ordersSurface(services: Services) {
   const router = createRouter();
   router.route('/', tokenRoutes(services));
+  router.route('/', orderRoutes(services));
+  router.route('/', splitRoutes(services));
+  router.route('/', transactionRoutes(services));
   router.openAPIRegistry.registerComponent('securitySchemes', 'oauth2', {
     type: 'oauth2',
     description: 'The client credentials of an integration',

@@ -2,6 +2,7 @@
 // operations, the chain decides; with `dry_run=true` it is answered with what it would do.
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Hex } from 'viem';
+import { actorOf } from '../callers.ts';
 import { Chain } from '../core/chain/chain.ts';
 import type { Sql, Transaction } from '../core/database/db.ts';
 import { CoreError } from '../core/errors.ts';
@@ -17,7 +18,6 @@ import {
 import { loadOperations } from '../core/payments/operations.ts';
 import { authorizePayment, type PaymentKey } from '../core/payments/payments.ts';
 import { type Preview, previewAction } from '../core/payments/preview.ts';
-import type { Integration } from '../core/platform/platform.ts';
 import type { OperationRow } from '../core/schema.ts';
 import {
   createRouter,
@@ -261,11 +261,6 @@ export function actionRoutes(services: Services) {
     act: (body) => (tx, key, actor) => returnPayment(tx, key, actor, body),
   });
   return router;
-}
-
-/** Who acts when an integration asks. */
-export function actorOf(integration: Integration): Actor {
-  return { type: 'integration', id: integration.id };
 }
 
 function toSettlement(body: z.output<typeof settleBody>, { dryRun }: { dryRun: boolean }) {

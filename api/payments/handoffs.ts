@@ -1,10 +1,10 @@
 // Handing a payment over to the hosted checkout: the widget or the integrator makes a code, the hosted page uses it up.
 import { createRoute, z } from '@hono/zod-openapi';
+import { widgetAccessToken } from '../callers.ts';
 import { createHandoff, redeemHandoff } from '../core/payments/handoffs.ts';
 import { loadPayment } from '../core/payments/payments.ts';
 import { bearerOf, createRouter, problems, type Services } from '../http.ts';
 import { body, idParams, json, returnUrl } from '../resource.ts';
-import { widgetAccessToken } from './payment.ts';
 import { openedPayment } from './widget.ts';
 
 const handoffRequest = z

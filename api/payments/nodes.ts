@@ -69,7 +69,7 @@ const nodeResponse = z
       example: 'MPFRGE-S1YP',
     }),
     currencies: z
-      .array(z.object({ code: z.string().openapi({ example: 'EUR' }), currency_id: z.uuid(), network_id: z.uuid() }))
+      .array(z.object({ code: z.string().openapi({ example: 'EUR' }), currency_id: z.uuid() }))
       .openapi({ description: 'What it means by codes of ISO 4217; else as the nearest node above says' }),
     created_at: z.string(),
     archived_at: z.string().nullable(),
@@ -99,7 +99,6 @@ const patchNode = z
         z.strictObject({
           code: z.string().regex(ISO_4217, 'must be three capital letters').openapi({ example: 'USD' }),
           currency_id: z.uuid(),
-          network_id: z.uuid().optional().openapi({ description: 'Needed for fiat money; of a token its own' }),
         }),
       )
       .max(50)
@@ -201,11 +200,7 @@ export function nodeRoutes(services: Services) {
         relaysPerDay,
         returnOrigins,
         solutionCode,
-        currencies: currencies?.map(({ code, currency_id: currencyId, network_id: networkId }) => ({
-          code,
-          currencyId,
-          networkId,
-        })),
+        currencies: currencies?.map(({ code, currency_id: currencyId }) => ({ code, currencyId })),
         policy: stated && toPolicy(stated),
       };
       return c.json(render(await updateNode(sql, c.get('integration'), c.req.valid('param').id, patch)), 200);
@@ -248,11 +243,7 @@ function render(node: NodeRecord): z.input<typeof nodeResponse> {
     relays_per_day: node.relaysPerDay,
     return_origins: node.returnOrigins,
     solution_code: node.solutionCode,
-    currencies: Object.entries(node.currencies).map(([code, { currencyId, networkId }]) => ({
-      code,
-      currency_id: currencyId,
-      network_id: networkId,
-    })),
+    currencies: Object.entries(node.currencies).map(([code, currencyId]) => ({ code, currency_id: currencyId })),
     created_at: node.createdAt.toISOString(),
     archived_at: node.archivedAt?.toISOString() ?? null,
   };

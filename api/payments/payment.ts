@@ -6,11 +6,8 @@ import { formatUnits } from '../core/money.ts';
 import type { PaymentRecord } from '../core/payments/payments.ts';
 import type { PaymentRequest } from '../core/payments/request.ts';
 import { openMember } from '../core/people/members.ts';
-import type { Tokens } from '../core/platform/auth.ts';
-import type { Integration } from '../core/platform/platform.ts';
 import { proofOfLeg } from '../core/proof.ts';
 import type { DealPolicy, DealRow } from '../core/schema.ts';
-import { hasScope } from '../core/scopes.ts';
 import { legStatus } from '../core/status.ts';
 import type { Vault } from '../core/vault.ts';
 import { decimalText, jsonNumber, wholeNumber } from '../http.ts';
@@ -305,31 +302,6 @@ export const paymentResponse = z
     updated_at: z.string(),
   })
   .openapi('Payment');
-
-/** The access token of a payment's widget, for who may read it; derived, stored nowhere. */
-export function accessTokenOf(
-  tokens: Tokens,
-  { scopes }: Integration,
-  { payment, deals }: PaymentRecord,
-): string | null {
-  if (!hasScope(scopes, 'access_tokens:read')) return null;
-  return widgetAccessToken(tokens, { payment, deals });
-}
-
-/** The access token of a payment's widget. */
-export function widgetAccessToken(
-  tokens: Tokens,
-  { payment, deals }: Pick<PaymentRecord, 'payment' | 'deals'>,
-): string {
-  const [deal] = deals;
-  if (!deal) throw new Error(`Payment ${payment.id} has no leg.`);
-  return tokens.accessToken({
-    paymentId: payment.id,
-    version: payment.accessTokenVersion,
-    issuedAt: payment.createdAt,
-    lastDeadline: deal.resolutionDeadline,
-  });
-}
 
 /** A payment as it goes over HTTP. */
 export type PaymentBody = z.input<typeof paymentResponse>;

@@ -1,6 +1,7 @@
 // The payment resource: create, list, get, logs, send again, rotate (spec/004-payments.json).
 // What moves its money is in actions.ts.
 import { createRoute, z } from '@hono/zod-openapi';
+import { accessTokenOf, actorOf } from '../callers.ts';
 import type { Actor } from '../core/log.ts';
 import { listLogs } from '../core/log.ts';
 import { retrySend, rotateAccessToken } from '../core/payments/actions.ts';
@@ -21,10 +22,8 @@ import { renderDifference } from '../core/webhooks/events.ts';
 import { createRouter, jsonBody, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
 import { keyHeader, keyOf, keyRefusals, once, type Restore, replay } from '../idempotency.ts';
 import { idParams, json, label, moment, paged } from '../resource.ts';
-import { actorOf } from './actions.ts';
 import { differenceResponse } from './events.ts';
 import {
-  accessTokenOf,
   createRequest,
   type PaymentBody,
   paymentGroup,

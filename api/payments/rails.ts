@@ -1,6 +1,7 @@
 // Cards and bank transfers over HTTP: a payment's attempts, and what providers call back with.
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
+import { actorOf } from '../callers.ts';
 import { CoreError } from '../core/errors.ts';
 import { retryCharge } from '../core/payments/actions.ts';
 import { authorizePayment, loadPayment } from '../core/payments/payments.ts';
@@ -9,7 +10,6 @@ import { CallbackRefused } from '../core/rails/provider.ts';
 import { createRouter, problems, requireIntegration, type Services } from '../http.ts';
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';
 import { idParams, json } from '../resource.ts';
-import { actorOf } from './actions.ts';
 import { attempt, renderAttempt } from './rail.ts';
 
 const attemptList = z.object({ items: z.array(attempt) }).openapi('Attempts');

@@ -1,5 +1,6 @@
 // Deals on chain that fund no payment: listed for their node, and sent back to whoever paid.
 import { createRoute, z } from '@hono/zod-openapi';
+import { actorOf } from '../callers.ts';
 import { Chain } from '../core/chain/chain.ts';
 import { type Transaction, transact } from '../core/database/db.ts';
 import { CoreError } from '../core/errors.ts';
@@ -10,7 +11,7 @@ import { authorizeNode, findNetwork, type Integration, mayActOn, requireOperator
 import { createRouter, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';
 import { json, paged } from '../resource.ts';
-import { actorOf, dryRunQuery } from './actions.ts';
+import { dryRunQuery } from './actions.ts';
 import { operationResponse, renderOperation } from './operations.ts';
 import { previewResponse, renderStrayPreview } from './previews.ts';
 

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, inject, test } from 'vitest';
-import { escrowAbi, usdcAbi } from '../../contracts/abi.ts';
+import { escrowAbi } from '../../contracts/abi.ts';
+import { payCart } from '../support/cart.ts';
 import { openWallet, strangerAddress } from '../support/wallet.ts';
 import { type Json, type Marketplace, openMarketplace, parseTerms } from './marketplace.ts';
 
@@ -19,23 +20,10 @@ function threeLegs() {
   return { payees, fields: { price: 10, paid_price: 10, legs } };
 }
 
-/** Pays a widget's cart as its wallet would: one approval of the sum, one call. */
-async function payCart(widget: Json) {
-  const { diamond } = market.stack;
-  const buyer = await openWallet(market.stack);
-  const [list] = widget.contract.arguments;
-  const units = BigInt(widget.price_units);
-  const token = { address: widget.token_address, abi: usdcAbi } as const;
-  await buyer.mined(await buyer.client.writeContract({ ...token, functionName: 'approve', args: [diamond, units] }));
-  const call = { address: diamond, abi: escrowAbi, functionName: 'depositMany', args: [list.map(parseTerms)] } as const;
-  await buyer.mined(await buyer.client.writeContract(call));
-  return buyer;
-}
-
 async function fundThreeLegs() {
   const { payees, fields } = threeLegs();
   const { payment, widget } = await market.payable(fields);
-  const buyer = await payCart(widget);
+  const buyer = await payCart(market.stack, widget);
   const funded = await market.untilStatus(payment.id, 'funded');
   return { payees, payment: funded, widget, buyer, path: `/payments/${payment.id}` };
 }
@@ -101,7 +89,7 @@ describe('a payment with several legs', () => {
     const { fields } = threeLegs();
     const arbiter = await openWallet(market.stack);
     const { payment, widget } = await market.payable({ ...fields, deal: { arbiter: arbiter.address } });
-    const buyer = await payCart(widget);
+    const buyer = await payCart(market.stack, widget);
     await market.untilStatus(payment.id, 'funded');
     const terms = { ...parseTerms(widget.contract.arguments[0][1]), payer: buyer.address };
     const escrow = { address: market.diamond, abi: escrowAbi } as const;

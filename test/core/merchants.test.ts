@@ -53,12 +53,12 @@ describe('currencies of a node', () => {
   test('hold for the nodes below unless these state their own', async () => {
     const token = { code: 'EUR', currency_id: market.currencies.USDC };
     const stated = await patch(market.nodeId, { currencies: [token] });
-    expect(stated.json.currencies).toEqual([{ ...token, network_id: market.networkId }]);
+    expect(stated.json.currencies).toEqual([token]);
     const child = await openChild(market.nodeId);
     const found = async () =>
-      (await findMoney(market.sql, child, { code: 'EUR', pointer: '/currencyCode' }, new FieldFaults()))?.currency.id;
+      (await findMoney(market.sql, child, { code: 'EUR', pointer: '/currencyCode' }, new FieldFaults()))?.id;
     expect(await found()).toBe(market.currencies.USDC);
-    await patch(child, { currencies: [{ code: 'EUR', currency_id: euroId, network_id: market.networkId }] });
+    await patch(child, { currencies: [{ code: 'EUR', currency_id: euroId }] });
     expect(await found()).toBe(euroId);
     await patch(child, { currencies: [] });
     expect(await found()).toBe(market.currencies.USDC);
@@ -75,20 +75,17 @@ describe('currencies of a node', () => {
   test('400: what a node cannot mean, each entry named', async () => {
     const { status, json } = await patch(market.nodeId, {
       currencies: [
-        { code: 'EUR', currency_id: euroId },
-        { code: 'USD', currency_id: euroId, network_id: market.networkId },
-        { code: 'GBP', currency_id: crypto.randomUUID(), network_id: market.networkId },
-        { code: 'CHF', currency_id: market.currencies.USDC, network_id: crypto.randomUUID() },
+        { code: 'USD', currency_id: euroId },
+        { code: 'GBP', currency_id: crypto.randomUUID() },
         { code: 'CHF', currency_id: market.currencies.USDC },
+        { code: 'CHF', currency_id: market.currencies.USDT },
       ],
     });
     expect(status).toBe(400);
     expect(json.errors).toEqual([
-      { pointer: '/currencies/0/network_id', message: 'is required for fiat money' },
-      { pointer: '/currencies/1/currency_id', message: 'is EUR' },
-      { pointer: '/currencies/2/currency_id', message: 'does not exist' },
-      { pointer: '/currencies/3/network_id', message: 'does not exist' },
-      { pointer: '/currencies/4/code', message: 'is given twice' },
+      { pointer: '/currencies/0/currency_id', message: 'is EUR' },
+      { pointer: '/currencies/1/currency_id', message: 'does not exist' },
+      { pointer: '/currencies/3/code', message: 'is given twice' },
     ]);
   });
 });

@@ -49,7 +49,7 @@ export function paymentCreator(sql: Sql, vault: Vault, providers: Providers): (c
   });
   // A member's data changes with its payment or not at all, so that a refusal has to undo its own transaction.
   return (creation) =>
-    creation.request.member ? createAlone(sql, vault, providers, creation) : together.add(creation);
+    creation.request.member ? createPayment(sql, vault, providers, creation) : together.add(creation);
 }
 
 // One is filled while another one commits; more would be smaller, and wait for each other.
@@ -68,12 +68,18 @@ async function createTogether(
     // learns its own fate.
     if (!(error instanceof postgres.PostgresError)) throw error;
     return await Promise.all(
-      creations.map((creation) => createAlone(sql, vault, providers, creation).catch((reason: Error) => reason)),
+      creations.map((creation) => createPayment(sql, vault, providers, creation).catch((reason: Error) => reason)),
     );
   }
 }
 
-async function createAlone(sql: Sql, vault: Vault, providers: Providers, creation: Creation): Promise<Created> {
+/** Creates one payment, in the caller's transaction where there is one. @throws as {@link paymentCreator} */
+export async function createPayment(
+  sql: Sql | Transaction,
+  vault: Vault,
+  providers: Providers,
+  creation: Creation,
+): Promise<Created> {
   try {
     return await transact(sql, async (tx) => {
       const [created] = await createAll(tx, vault, providers, [creation]);
@@ -215,8 +221,11 @@ async function draftPayment(
   const provider = checkRail(request, { network, currency, mode, providers: platform.providers }, faults);
   const policy = { ...node.policy, ...request.deal };
   const context = { network, currency, policy, expiresAt: request.expiresAt, now: systemClock.now() };
-  const fee = checkFee({ priceUnits, paidPriceUnits }, context, faults);
-  const drafts = draftDeals(legsOf(request, paidPriceUnits, currency, faults), fee, context, faults);
+  const ownFees = request.legs?.some((leg) => leg.fee !== undefined) ?? false;
+  const fee = ownFees ? 0n : checkFee({ priceUnits, paidPriceUnits }, context, faults);
+  const legs = legsOf(request, paidPriceUnits, currency, faults);
+  const totalFee = legs.reduce((total, leg) => total + (leg.feeUnits ?? 0n), fee);
+  const drafts = draftDeals(legs, totalFee, context, faults);
   faults.throwIfAny();
   if (platform.taken.has(takenName(request))) throw externalIdTaken();
 

@@ -37,6 +37,8 @@ export type LegRequest = {
   payeePointer: string;
   amountUnits: bigint;
   amountPointer: string;
+  /** Its own fee; null: its share of the whole payment's. */
+  feeUnits: bigint | null;
 };
 
 /** What all legs of a payment share. */
@@ -50,8 +52,8 @@ export type DealContext = {
 };
 
 /**
- * Drafts the terms of a payment's legs. `feeUnits` is the fee of the whole payment: it is split in proportion to the amounts, to
- * the unit. Every reason against the terms is added to `faults` under its field.
+ * Drafts the terms of a payment's legs. `totalFeeUnits` is the fee of the whole payment: unless the legs bear fees of their own, it
+ * is split in proportion to the amounts, to the unit. Every reason against the terms is added to `faults` under its field.
  */
 export function draftDeals(
   legs: readonly LegRequest[],
@@ -73,9 +75,9 @@ export function draftDeals(
   }
   for (const leg of legs) checkLeg(leg, { network, currency }, faults);
   const amounts = legs.map((leg) => leg.amountUnits);
-  const fees = amounts.every((amount) => amount > 0n) ? splitUnits(totalFeeUnits, amounts) : amounts.map(() => 0n);
+  const shares = amounts.every((amount) => amount > 0n) ? splitUnits(totalFeeUnits, amounts) : amounts.map(() => 0n);
   return legs.map((leg, index) => {
-    const legFeeUnits = fees[index] ?? 0n;
+    const legFeeUnits = leg.feeUnits ?? shares[index] ?? 0n;
     return {
       leg: index,
       externalId: leg.externalId,

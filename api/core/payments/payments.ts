@@ -51,6 +51,19 @@ export function networkOf({ payment, network }: Pick<PaymentRecord, 'payment' | 
   return network;
 }
 
+/** Payments with what is needed to show them, by their ids; those that do not exist are left out. */
+export async function loadPayments(
+  sql: Sql | Transaction,
+  keys: readonly PaymentKey[],
+): Promise<Map<string, PaymentRecord>> {
+  if (keys.length === 0) return new Map();
+  const nodeIds = [...new Set(keys.map(({ nodeId }) => nodeId))];
+  const ids = keys.map(({ paymentId }) => paymentId);
+  const rows = await sql<PaymentRow[]>`
+    select * from payment where node_id = any(${nodeIds}::uuid[]) and id = any(${ids}::uuid[])`;
+  return new Map((await loadRecords(sql, rows)).map((record) => [record.payment.id, record]));
+}
+
 async function loadRecords(sql: Sql | Transaction, payments: PaymentRow[]): Promise<PaymentRecord[]> {
   if (payments.length === 0) return [];
   const nodeIds = [...new Set(payments.map((payment) => payment.nodeId))];

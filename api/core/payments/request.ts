@@ -44,6 +44,8 @@ export type PaymentRequest = {
         paymentAddress?: Address | undefined;
         partyId?: string | undefined;
         paidPrice: string;
+        /** Of this leg alone; stated by all legs or none, and then the deal policy's fee is not asked. */
+        fee?: string | undefined;
       }[]
     | null;
   /** Overrides single fields of the node's deal policy. */
@@ -109,17 +111,22 @@ export function legsOf(
     const [payeePointer, amountPointer] = ['/payment_address', '/paid_price'];
     const amountUnits = paidPriceUnits ?? 1n;
     const payee = request.paymentAddress ?? null;
-    return [{ externalId: null, payee, partyId: null, payeePointer, amountUnits, amountPointer }];
+    return [{ externalId: null, payee, partyId: null, payeePointer, amountUnits, amountPointer, feeUnits: null }];
   }
   const legs = request.legs.map((leg, index) => {
     const amountPointer = `/legs/${index}/paid_price`;
+    const amountUnits = amountOf(amountPointer, leg.paidPrice, currency, faults) ?? 1n;
+    const feePointer = `/legs/${index}/fee`;
+    const feeUnits = leg.fee === undefined ? null : amountOf(feePointer, leg.fee, currency, faults);
+    if (feeUnits !== null && feeUnits > amountUnits) faults.add(feePointer, "is more than the leg's amount");
     return {
       externalId: leg.externalId,
       payee: leg.paymentAddress ?? null,
       partyId: leg.partyId ?? null,
       payeePointer: `/legs/${index}/payment_address`,
-      amountUnits: amountOf(amountPointer, leg.paidPrice, currency, faults) ?? 1n,
+      amountUnits,
       amountPointer,
+      feeUnits,
     };
   });
   const sum = legs.reduce((total, leg) => total + leg.amountUnits, 0n);

@@ -1,6 +1,7 @@
 // Owns parties: persons and firms of a node, whatever a surface calls them. Personal data is sealed at rest and leaves only
 // through the verbs here; a party's roles are a deal's business, not its own.
 import { v7 as uuidv7 } from 'uuid';
+import type { Address } from 'viem';
 import { type Sql, type Transaction, transact } from '../database/db.ts';
 import { CoreError, FieldFaults } from '../errors.ts';
 import { type AccountRow, listAccounts } from '../ledger.ts';
@@ -235,6 +236,23 @@ export async function addPayoutInstrument(
     await lockParty(tx, key);
     return await addInstrument(tx, vault, key, instrument);
   });
+}
+
+/** The addresses that parties of a node are paid at, each its oldest wallet, by their ids; who has none is left out. */
+export async function payoutAddresses(
+  sql: Sql | Transaction,
+  vault: Vault,
+  nodeId: string,
+  partyIds: readonly string[],
+): Promise<Map<string, Address>> {
+  const addresses = new Map<string, Address>();
+  for (const partyId of new Set(partyIds)) {
+    for (const { instrument } of await openInstruments(sql, vault, { nodeId, partyId })) {
+      if (instrument.type === 'wallet' && !addresses.has(partyId))
+        addresses.set(partyId, instrument.address as Address);
+    }
+  }
+  return addresses;
 }
 
 /** Takes a payout instrument away. @throws not_found */

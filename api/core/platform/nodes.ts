@@ -4,7 +4,7 @@ import { isUniqueViolation, type Sql, type Transaction, transact } from '../data
 import { CoreError, FieldFaults } from '../errors.ts';
 import { AmountError, parseUnits } from '../money.ts';
 import type { DealPolicy } from '../schema.ts';
-import { checkMoney, type Money } from './merchants.ts';
+import { checkMoney } from './merchants.ts';
 import { authorizeNode, DEFAULT_POLICY, type Integration, requireOperator } from './platform.ts';
 
 /** A node with what it states itself and what holds for it. */
@@ -24,8 +24,8 @@ export type NodeRecord = {
   returnOrigins: string[];
   /** The product code by which a merchant's requests name it. */
   solutionCode: string | null;
-  /** What it means by currency codes of ISO 4217, as it states itself. */
-  currencies: Record<string, Money>;
+  /** Ids of the currencies that it means by codes of ISO 4217, as it states itself. */
+  currencies: Record<string, string>;
   createdAt: Date;
   archivedAt: Date | null;
 };
@@ -44,7 +44,7 @@ export type NodePatch = {
   relaysPerDay?: number | null | undefined;
   returnOrigins?: string[] | undefined;
   solutionCode?: string | null | undefined;
-  currencies?: { code: string; currencyId: string; networkId?: string | undefined }[] | undefined;
+  currencies?: { code: string; currencyId: string }[] | undefined;
 };
 
 type Row = Omit<NodeRecord, 'effectivePolicy'> & { path: string[]; policies: Partial<DealPolicy>[] };
