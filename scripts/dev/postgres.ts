@@ -22,6 +22,8 @@ export type PostgresOptions = {
   /** False trades crash safety for speed: for tests, whose data nobody misses. */
   durable?: boolean;
   database?: string;
+  /** Of the server, in place of its defaults. */
+  settings?: Record<string, string>;
 };
 
 export type PostgresServer = {
@@ -185,6 +187,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
     unix_socket_directories: '',
     max_connections: '200',
     ...(durable ? {} : { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }),
+    ...options.settings,
   };
   const server = startProcess({
     name: 'PostgreSQL',
