@@ -1,6 +1,7 @@
 // Owns how orders and transactions are shown: rows of this surface joined with what the core says of their payments.
 import { z } from '@hono/zod-openapi';
 import type { Sql, Transaction } from '../core/database/db.ts';
+import { heldUnits } from '../core/payments/actions.ts';
 import { loadOperations, type OperationRecord } from '../core/payments/operations.ts';
 import { loadPayments, type PaymentRecord } from '../core/payments/payments.ts';
 import { numbersOf } from '../core/platform/numbers.ts';
@@ -248,7 +249,7 @@ function renderFields(transaction: TransactionRow, order: OrderRow, around: Surr
   const { isPaid, paidAmount } =
     transaction.type === 'PAYMENT'
       ? paidOf(around.payments.get(transaction.paymentId))
-      : refundedOf(transaction, amount, around.operations);
+      : refundedOf(transaction, amount, around);
   return {
     transactionId: numberOf(transaction, around.numbers),
     type: transaction.type,
@@ -274,12 +275,20 @@ function paidOf(record: PaymentRecord | undefined): { isPaid: boolean; paidAmoun
   return { isPaid: units >= record.payment.paidPriceUnits, paidAmount: majorOf(units, record.currency) };
 }
 
+/** A refund counts once its operations are done, and the leg shows it: from then on what is left can be refunded, too. */
 function refundedOf(
-  { operationIds }: TransactionRow,
+  { operationIds, paymentId }: TransactionRow,
   amount: number,
-  operations: Map<string, OperationRecord>,
+  { operations, payments }: Surroundings,
 ): { isPaid: boolean; paidAmount: number } {
-  const isPaid = operationIds.length > 0 && operationIds.every((id) => operations.get(id)?.status === 'done');
+  const legs = payments.get(paymentId)?.deals ?? [];
+  const counts = (id: string) => {
+    const operation = operations.get(id);
+    const leg = legs.find((deal) => deal.id === operation?.legId);
+    if (operation?.status !== 'done' || !leg) return false;
+    return operation.amountUnits === null ? heldUnits(leg) === 0n : leg.refundedUnits >= operation.amountUnits;
+  };
+  const isPaid = operationIds.length > 0 && operationIds.every(counts);
   return { isPaid, paidAmount: isPaid ? amount : 0 };
 }
 

@@ -6,7 +6,7 @@ import { accessTokenOf } from '../callers.ts';
 import { type Sql, type Transaction, transact } from '../core/database/db.ts';
 import { CoreError } from '../core/errors.ts';
 import { loadOperations } from '../core/payments/operations.ts';
-import { loadPayment } from '../core/payments/payments.ts';
+import { authorizePayment, loadPayment } from '../core/payments/payments.ts';
 import { findMerchant, nodesOf } from '../core/platform/merchants.ts';
 import { allotNumber, findByNumber } from '../core/platform/numbers.ts';
 import type { Integration } from '../core/platform/platform.ts';
@@ -109,19 +109,20 @@ export function transactionRoutes(services: Services) {
     async (c) => {
       const integration = c.get('integration');
       const request = c.req.valid('json');
-      const withToken = async (on: Sql | Transaction, key: Key) => {
-        const shown = await show(on, key);
+      const withToken = async <Shown extends { type: string; paymentId: string }>(
+        on: Sql | Transaction,
+        shown: Shown,
+      ): Promise<Shown & { accessToken: string | null }> => {
         if (shown.type === 'REFUND') return { ...shown, accessToken: null };
-        const record = await loadPayment(on, { nodeId: key.nodeId, paymentId: shown.paymentId });
+        const record = await loadPayment(on, await authorizePayment(on, integration, shown.paymentId));
         return { ...shown, accessToken: accessTokenOf(services.tokens, integration, record) };
       };
       return await once(
         c,
         services,
         201,
-        async (on) => withToken(on, await register(on, services, integration, request)),
-        async (on, answer) =>
-          withToken(on, await findByNumber(on, integration.nodeId, 'transaction', answer.transactionId)),
+        async (on) => withToken(on, await show(on, await register(on, services, integration, request))),
+        withToken,
       );
     },
   );
