@@ -12,7 +12,7 @@ import { stopEverything } from '../dev/processes.ts';
 import { type Progress, startProgress } from '../dev/progress.ts';
 import { Limit } from './api-limit.ts';
 import { type Call, type Load, LoadGenerator, percentile } from './api-load.ts';
-import { cpuSeconds, fill, type Installation, openInstallation, peakRssMb } from './api-stage.ts';
+import { analyze, cpuSeconds, fill, type Installation, openInstallation, peakRssMb } from './api-stage.ts';
 
 const MUST = { createRatio: 0.35, createP99MsAt2000: 30, listGrowth1e3To1e6: 1.5 };
 const STRETCH_CREATE_RATIO = 0.75;
@@ -126,6 +126,7 @@ async function measure(progress: Progress, { rounds, seconds, growth }: Options)
     // Code is compiled and plans are made before anything counts.
     await limit.run(seconds / 2);
     await closed(busy, new Series(), CREATE_CONNECTIONS, busy.createCall);
+    await analyze(busy);
     for (let round = 1; round <= rounds; round += 1) {
       limits.push(await limit.run(seconds));
       await closed(busy, creating, CREATE_CONNECTIONS, busy.createCall);

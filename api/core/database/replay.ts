@@ -30,10 +30,14 @@ export async function claimKeys(
   const [locks, answers] = await Promise.all([
     tx<{ name: string; free: boolean }[]>`
       select name, pg_try_advisory_xact_lock(hashtextextended(name, 1)) as free from unnest(${names}::text[]) name`,
+    // One by one: a plan that was made while the table was small would read all of it.
     tx<(KeyedRequest & { answer: Buffer })[]>`
-      select integration_id, route, key, body_hash, answer
-      from unnest(${integrationIds}::uuid[], ${routes}::text[], ${keys}::text[]) as asked(integration_id, route, key)
-      join idempotent_request using (integration_id, route, key)`,
+      select kept.*
+      from unnest(${integrationIds}::uuid[], ${routes}::text[], ${keys}::text[]) as asked(integration_id, route, key),
+        lateral (
+          select integration_id, route, key, body_hash, answer from idempotent_request r
+          where (r.integration_id, r.route, r.key) = (asked.integration_id, asked.route, asked.key) limit 1
+        ) kept`,
   ]);
   const free = new Set(locks.filter((lock) => lock.free).map((lock) => lock.name));
   const known = new Map(answers.map((answer) => [nameOf(answer), answer]));

@@ -165,10 +165,14 @@ async function lookUp(tx: Transaction, creations: readonly Creation[]): Promise<
       nodeIds,
       requests.flatMap(({ memberId }) => memberId ?? []),
     ),
+    // One by one: a plan that was made while the table was small would read all of it.
     tx<{ nodeId: string; externalId: string }[]>`
-      select node_id, external_id
-      from unnest(${nodeIds}::uuid[], ${requests.map(({ externalId }) => externalId)}::text[]) as asked(node_id, external_id)
-      join payment using (node_id, external_id)`,
+      select taken.*
+      from unnest(${nodeIds}::uuid[], ${requests.map(({ externalId }) => externalId)}::text[]) as asked(node_id, external_id),
+        lateral (
+          select node_id, external_id from payment p
+          where (p.node_id, p.external_id) = (asked.node_id, asked.external_id) limit 1
+        ) taken`,
   ]);
   return {
     now: clock[0]?.now ?? new Date(),
