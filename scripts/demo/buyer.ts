@@ -40,6 +40,21 @@ function fromJson(value: unknown, parameter: AbiParameter): unknown {
   return /^u?int(?!8$)/.test(parameter.type) ? BigInt(value as string) : value;
 }
 
+/** The call that the widget hands out, as its own ABI says. @throws Problem when that has no such function */
+export function callOf({
+  abi,
+  function_name: functionName,
+  arguments: values,
+}: NonNullable<WidgetPayment['contract']>) {
+  const method = abi.find((item) => item.type === 'function' && item.name === functionName);
+  if (method?.type !== 'function') throw new Problem(`The widget's ABI has no function ${functionName}.`);
+  return {
+    abi,
+    functionName,
+    args: values.map((value, index) => fromJson(value, method.inputs[index] ?? { type: '' })),
+  };
+}
+
 /** A buyer who signs with `privateKey`. */
 export function createBuyer(stack: Pick<StackFile, 'rpc_url' | 'eip155_id' | 'diamond'>, privateKey: Hex) {
   const account = privateKeyToAccount(privateKey);
@@ -75,20 +90,12 @@ export function createBuyer(stack: Pick<StackFile, 'rpc_url' | 'eip155_id' | 'di
           `The widget names another contract (${widget.diamond_address}) than the stack: nothing is signed.`,
         );
       }
-      const { abi, function_name: functionName, arguments: values } = widget.contract;
-      const method = abi.find((item) => item.type === 'function' && item.name === functionName);
-      if (method?.type !== 'function') throw new Problem(`The widget's ABI has no function ${functionName}.`);
+      const deposit = callOf(widget.contract);
       // The USDT-like token answers nothing, which only its own ABI says.
       const approve = { address: widget.token_address, abi: usdtAbi, functionName: 'approve' } as const;
       const args = [widget.diamond_address, BigInt(widget.price_units)] as const;
       await mined(await client.writeContract({ ...approve, args }));
-      const call = {
-        address: widget.diamond_address,
-        abi,
-        functionName,
-        args: values.map((value, index) => fromJson(value, method.inputs[index] ?? { type: '' })),
-      };
-      const { request } = await client.simulateContract({ ...call, account });
+      const { request } = await client.simulateContract({ address: widget.diamond_address, ...deposit, account });
       return await mined(await client.writeContract(request));
     },
   };

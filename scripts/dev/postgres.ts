@@ -37,6 +37,11 @@ export type PostgresServer = {
   readonly process: RunningProcess;
   /** Fast shutdown: open transactions are rolled back. */
   stop(): Promise<void>;
+  /**
+   * Starts it again on its data, after a stop or a crash, and waits until it answers. With `largestFileBytes` no file of it grows
+   * beyond that, as on a full disk; it may then not come up.
+   */
+  restart(options?: { largestFileBytes?: number }): Promise<void>;
 };
 
 const NOBODY = 65534;
@@ -189,22 +194,31 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
     ...(durable ? {} : { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }),
     ...options.settings,
   };
-  const server = startProcess({
-    name: 'PostgreSQL',
-    command: join(place.binDir, 'postgres'),
-    args: [
-      '-D',
-      place.dataDir,
-      '-p',
-      String(port),
-      ...Object.entries(settings).flatMap(([k, v]) => ['-c', `${k}=${v}`]),
-    ],
-    cwd: place.dataDir,
-    logPath: options.logPath,
-    // SIGINT is PostgreSQL's fast shutdown; SIGTERM would wait for every client to leave.
-    stopSignal: 'SIGINT',
-    ...place.owner,
-  });
+  const command = join(place.binDir, 'postgres');
+  const args = [
+    '-D',
+    place.dataDir,
+    '-p',
+    String(port),
+    ...Object.entries(settings).flatMap(([k, v]) => ['-c', `${k}=${v}`]),
+  ];
+  const launch = ({ largestFileBytes }: { largestFileBytes?: number } = {}) =>
+    startProcess({
+      name: 'PostgreSQL',
+      // POSIX counts the limit of a shell in blocks of 512 bytes.
+      ...(largestFileBytes === undefined
+        ? { command, args }
+        : {
+            command: 'sh',
+            args: ['-c', `ulimit -f ${Math.ceil(largestFileBytes / 512)} && exec "$0" "$@"`, command, ...args],
+          }),
+      cwd: place.dataDir,
+      logPath: options.logPath,
+      // SIGINT is PostgreSQL's fast shutdown; SIGTERM would wait for every client to leave.
+      stopSignal: 'SIGINT',
+      ...place.owner,
+    });
+  let server = launch();
   const urlOf = (name: string) => `postgres://${USER}:${password}@127.0.0.1:${port}/${name}`;
 
   const accepts = async () => {
@@ -229,7 +243,13 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
     port,
     dataDir: place.dataDir,
     note: place.note,
-    process: server,
+    get process() {
+      return server;
+    },
     stop: () => server.stop(),
+    async restart(limits) {
+      server = launch(limits);
+      await readyOrDead(server, waitUntil('PostgreSQL', accepts, { timeoutMs: 30_000 }));
+    },
   };
 }

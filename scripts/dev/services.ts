@@ -12,6 +12,8 @@ export type ServiceOptions = {
   /** 32 bytes in hex, the same for every process of a stack. */
   secret: string;
   logPath: string;
+  /** Further environment. */
+  env?: Record<string, string>;
 };
 
 // A bench drives thousands of requests a second from one integration and one address.
@@ -22,7 +24,7 @@ export type SandboxAccess = { url: string; secret: string };
 
 function startService(
   role: 'api' | 'worker',
-  { databaseUrl, secret, logPath, sandbox }: ServiceOptions,
+  { databaseUrl, secret, logPath, sandbox, env: further }: ServiceOptions,
   env: Record<string, string>,
 ) {
   return startProcess({
@@ -37,6 +39,7 @@ function startService(
       DATABASE_URL: databaseUrl,
       DEALKEEP_SECRET: secret,
       ...(sandbox && { SANDBOX_URL: sandbox.url, SANDBOX_SECRET: sandbox.secret }),
+      ...further,
       ...env,
     },
   });

@@ -1,8 +1,9 @@
-import { decodeEventLog, type Hex } from 'viem';
+import type { Hex } from 'viem';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { connect, type Sql } from '../../api/core/database/db.ts';
 import { escrowAbi, usdcAbi } from '../../contracts/abi.ts';
-import { decodeDealState, feeAt, type Terms } from '../../contracts/terms.ts';
+import { feeAt } from '../../contracts/terms.ts';
+import { type DealState, recompute } from '../../scripts/faults/recomputation.ts';
 import { indexedBlock } from '../support/mirror.ts';
 import { type RunningStack, type Stack, startStack } from '../support/stack.ts';
 import { chainOf, offerOf, openWallet } from '../support/wallet.ts';
@@ -19,35 +20,6 @@ afterAll(async () => {
   await sql?.end();
   await running?.stop();
 });
-
-type DealState = { terms: Terms; released: bigint; refunded: bigint; status: string };
-
-/** The whole state of the escrow from its logs alone, with nothing but the ABI. */
-async function recompute() {
-  const logs = await chainOf(stack).getLogs({ address: stack.diamond, fromBlock: BigInt(stack.startBlock) });
-  const deals = new Map<Hex, DealState>();
-  const credits = new Map<string, bigint>();
-  const credit = (token: string, account: string, amount: bigint) => {
-    const key = `${token} ${account}`.toLowerCase();
-    credits.set(key, (credits.get(key) ?? 0n) + amount);
-  };
-  for (const log of logs) {
-    const { eventName, args } = decodeEventLog({ abi: escrowAbi, data: log.data, topics: log.topics });
-    if (eventName === 'Deposited') {
-      deals.set(args.id, { terms: args.terms, released: 0n, refunded: 0n, status: 'funded' });
-    } else if (eventName === 'Credited') credit(args.token, args.account, args.amount);
-    else if (eventName === 'Withdrawn') credit(args.token, args.account, -args.amount);
-    else if ('state' in args) {
-      const deal = deals.get(args.id);
-      if (!deal) continue;
-      const { released, refunded, status } = decodeDealState(args.state);
-      const fee = feeAt(deal.terms, released) - feeAt(deal.terms, deal.released);
-      if (fee > 0n) credit(deal.terms.token, deal.terms.feeRecipient, fee);
-      Object.assign(deal, { released, refunded, status: status.toLowerCase() });
-    }
-  }
-  return { deals, credits };
-}
 
 describe('the mirror', () => {
   test('is what the logs say, recomputed: deals, credits, totals; and the diamond owns exactly what it needs', async () => {
@@ -76,7 +48,9 @@ describe('the mirror', () => {
 
     const head = await chainOf(stack).getBlockNumber();
     await expect.poll(() => indexedBlock(sql), { timeout: 15_000 }).toBeGreaterThanOrEqual(head);
-    const { deals, credits } = await recompute();
+    const { diamond, startBlock } = stack;
+    const place = { diamond, startBlock: BigInt(startBlock), block: head };
+    const { deals, credits } = await recompute(chainOf(stack), place);
 
     const mirrored = await sql<{ id: Hex; released: bigint; refunded: bigint; status: string }[]>`
       select id, released, refunded, status from chain.deal order by id`;

@@ -1,0 +1,167 @@
+/** `npm run faults`: a seeded schedule of faults over a cluster of its own while payments go on, and whether everything is still true. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { requireNode } from './dev/preflight.ts';
+import { Problem } from './dev/problem.ts';
+import { stopEverything } from './dev/processes.ts';
+import { type Progress, startProgress } from './dev/progress.ts';
+import { checkInvariants, type Findings } from './faults/invariants.ts';
+import { Performer } from './faults/performer.ts';
+import { residentBytes } from './faults/processes.ts';
+import { Random } from './faults/random.ts';
+import { type Memory, quantile, type Report, renderReport } from './faults/report.ts';
+import { describeFault, scheduleOf } from './faults/schedule.ts';
+import { openStage, type Stage } from './faults/stage.ts';
+import { Workload } from './faults/workload.ts';
+
+type Flags = { seed: number; minutes: number; schedule: boolean; folder?: string; keep: boolean; json: boolean };
+
+const EXAMPLES = `
+The same seed and minutes give the same schedule; what meets which fault depends on the machine. A violation ends the run with 1, keeps the
+folder with every log, and is printed with the command that repeats it.
+
+Examples:
+  npm run faults -- --seed 7 --minutes 3
+  npm run faults -- --seed 7 --minutes 3 --schedule
+  npm run faults -- --seed 7 --minutes 60 --json > faults.json`;
+
+const MOST_SHOWN = 50;
+
+function whole(text: string): number {
+  const number = Number(text);
+  if (!Number.isInteger(number) || number < 0 || number >= 2 ** 32) {
+    throw new InvalidArgumentError('A seed is a whole number below 4294967296.');
+  }
+  return number;
+}
+
+function duration(text: string): number {
+  const number = Number(text);
+  if (!(number >= 0.25 && number <= 1_440)) throw new InvalidArgumentError('Minutes are 0.25 to 1440.');
+  return number;
+}
+
+function printSchedule({ seed, minutes, json }: Flags): void {
+  const phases = scheduleOf(seed, minutes);
+  if (json) console.log(JSON.stringify(phases));
+  else {
+    for (const [index, { forMs, faults }] of phases.entries()) {
+      console.log(`Phase ${index + 1}, ${forMs / 1_000} s`);
+      for (const fault of faults) console.log(describeFault(fault));
+    }
+  }
+}
+
+async function play(stage: Stage, flags: Flags, progress: Progress): Promise<{ report: Report; findings: Findings }> {
+  const random = new Random(flags.seed + 1);
+  const workload = new Workload(stage, random.branch());
+  const performer = new Performer(stage, workload, random.branch(), (text) => progress.line(`         ${text}`));
+  const memory: Memory = new Map();
+  const phases = scheduleOf(flags.seed, flags.minutes);
+  let findings: Findings = { violations: [], lost: [], doubled: [] };
+  for (const [index, phase] of phases.entries()) {
+    progress.step(`Phase ${index + 1} of ${phases.length}: ${phase.faults.length} faults in ${phase.forMs / 1_000} s`);
+    workload.go();
+    await performer.perform(phase);
+    await workload.pause();
+    progress.step(`Calm; ${workload.made.size} payments so far`);
+    findings = await checkInvariants(stage, workload);
+    await remember(memory, stage);
+    progress.step(`Checked: ${findings.violations.length} violations`);
+    if (findings.violations.length > 0) break;
+  }
+  const { recoveries, forgedAccepted, notes, counts } = performer;
+  for (const what of forgedAccepted) findings.violations.push({ invariant: 'tokens', what });
+  const report: Report = {
+    payments: workload.made.size,
+    faults: counts,
+    violations: findings.violations.length,
+    lost: findings.lost.length,
+    doubled: findings.doubled.length,
+    forgedAccepted: forgedAccepted.length,
+    recoverySecondsP50: quantile(recoveries, 0.5),
+    recoverySecondsMax: quantile(recoveries, 1),
+  };
+  const asides = new Map([...notes, ...workload.unfinished, ...stage.client.faults, ...endings(stage)]);
+  const shown = findings.violations.slice(0, MOST_SHOWN);
+  progress.line(renderReport(report, { memory, notes: asides, violations: shown }));
+  return { report, findings };
+}
+
+/** Processes that ended although nobody had killed them. */
+function endings({ apis, workers, indexer }: Stage): [string, number][] {
+  return [...apis, ...workers, indexer].flatMap(({ name, ended }) =>
+    ended.length === 0 ? [] : [[`${name} ended by itself, last with ${ended.at(-1)}`, ended.length]],
+  );
+}
+
+async function remember(memory: Memory, { apis, workers, indexer, postgres }: Stage): Promise<void> {
+  const sizes = await Promise.all(
+    [...apis, ...workers, indexer].map(async (kept) => [kept.name, await kept.residentBytes()] as const),
+  );
+  const { pid } = postgres.process;
+  const all = [...sizes, ['postgres', pid === undefined ? null : await residentBytes(pid)] as const];
+  all.push(['this suite', process.memoryUsage.rss()]);
+  for (const [name, bytes] of all) {
+    if (bytes === null) continue;
+    memory.set(name, [...(memory.get(name) ?? []), Math.round(bytes / 1024 ** 2)]);
+  }
+}
+
+async function run(flags: Flags): Promise<void> {
+  if (flags.schedule) return printSchedule(flags);
+  requireNode();
+  const progress = startProgress({ json: flags.json });
+  const folder = flags.folder ? resolve(flags.folder) : await mkdtemp(join(tmpdir(), 'dealkeep-faults-'));
+  let stage: Stage | undefined;
+  let leaving = false;
+  const leave = async (code: number, { kept }: { kept: boolean }) => {
+    if (leaving) return;
+    leaving = true;
+    await stage?.stop();
+    await stopEverything();
+    if (!kept) await rm(folder, { recursive: true, force: true });
+    process.exit(code);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      if (!leaving) progress.line('\nStopping …');
+      void leave(130, { kept: false });
+    });
+  }
+  const again = `npm run faults -- --seed ${flags.seed} --minutes ${flags.minutes}`;
+  progress.line(`Seed ${flags.seed}. The same again: ${again}`);
+  try {
+    stage = await openStage(folder, new Random(flags.seed + 2), progress);
+    const { report, findings } = await play(stage, flags, progress);
+    const isBroken = report.violations > 0;
+    if (isBroken) {
+      await writeFile(join(folder, 'violations.json'), `${JSON.stringify(findings, null, 2)}\n`);
+      progress.line(`\nSeed ${flags.seed} broke something. Everything is in ${folder}\nAgain: ${again}`);
+    }
+    if (flags.json) process.stdout.write(`${JSON.stringify(report)}\n`);
+    await leave(isBroken ? 1 : 0, { kept: isBroken || flags.keep });
+  } catch (error) {
+    if (leaving) return;
+    const words = error instanceof Problem ? error.message : error instanceof Error ? error.stack : String(error);
+    progress.line(`\nThe run broke off: ${words}\nSeed ${flags.seed}; logs are in ${folder}. Again: ${again}`);
+    await leave(2, { kept: true });
+  }
+}
+
+await new Command()
+  .name('npm run faults --')
+  .description(
+    'Creates, pays and settles payments on a cluster of its own (anvil, PostgreSQL, two APIs, two workers, the indexer) while processes are killed, nodes lie and blocks are taken back, and checks after each phase that nothing was lost, doubled or misstated.',
+  )
+  .option('--seed <number>', 'decides the schedule', whole, Math.floor(Math.random() * 2 ** 32))
+  .option('--minutes <number>', 'how long, a phase a minute', duration, 3)
+  .option('--schedule', 'only print the schedule', false)
+  .option('--folder <dir>', 'where data and logs go; left out: a temporary one')
+  .option('--keep', 'keep the folder although nothing is wrong', false)
+  .option('--json', 'print one object with the figures on standard output, everything else on standard error', false)
+  .addHelpText('after', EXAMPLES)
+  .action(run)
+  .parseAsync();

@@ -1,0 +1,58 @@
+/** The calm after a phase: nothing is disturbed any more, and everything that was begun must come to rest. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { moveClock } from './performer.ts';
+import { CONFIRMATIONS, type Stage } from './stage.ts';
+
+const POLL_MS = 250;
+// Far more than any retry of ours waits, but for webhooks: their waiting is what the clock is moved for.
+const REST_WITHIN_MS = 120_000;
+// Longer than the longest pause between two attempts within a run, a breaker's included.
+const SKIP_SECONDS = 900;
+const WEBHOOK_PATIENCE_MS = 2_500;
+
+type Unrest = { what: string; count: number };
+
+/** Waits until nothing is under way. @throws Error that names what still is */
+export async function comeToRest(stage: Stage): Promise<void> {
+  const deadline = Date.now() + REST_WITHIN_MS;
+  for (const kept of [...stage.apis, ...stage.workers, stage.indexer]) await kept.up();
+  let webhooksSince = Date.now();
+  for (;;) {
+    const unrest = await findUnrest(stage).catch((error: Error) => [{ what: error.message, count: 1 }]);
+    if (unrest.length === 0) return;
+    if (Date.now() > deadline) throw new Error(unrest.map(({ what, count }) => `${count} ${what}`).join(', '));
+    const onlyWebhooks = unrest.every(({ what }) => what === WAITING);
+    if (!onlyWebhooks) webhooksSince = Date.now();
+    else if (Date.now() - webhooksSince > WEBHOOK_PATIENCE_MS) {
+      await moveClock(stage, SKIP_SECONDS);
+      webhooksSince = Date.now();
+    }
+    await sleep(POLL_MS);
+  }
+}
+
+const WAITING = 'webhooks wait';
+
+async function findUnrest(stage: Stage): Promise<Unrest[]> {
+  const { sql, chain, diamond, wallets, payee } = stage;
+  const head = await chain.getBlockNumber();
+  const recent = await chain.getLogs({ address: diamond, fromBlock: head - BigInt(CONFIRMATIONS), toBlock: head });
+  const [counts] = await sql<Record<string, number>[]>`
+    select
+      (select count(*)::int from operation where status in ('queued', 'submitted')) as "operations under way",
+      (select count(*)::int from chain_transaction where final_at is null) as "transactions not final",
+      (select count(*)::int from graphile_worker._private_jobs where attempts < max_attempts) as "jobs queued",
+      (select count(*)::int from payment_log where position is null) as "events without a place",
+      (select count(*)::int from webhook_delivery where status = 'waiting') as ${sql(WAITING)},
+      (select count(*)::int from deal where chain_status = 'confirming') as "deposits confirming",
+      (select count(*)::int from payment where status in ('pending', 'cancel_requested')) as "payments between two states"`;
+  const [mirror] = await sql<{ block: bigint }[]>`select block from chain.position where is_ready`;
+  const unrest = Object.entries(counts ?? {}).map(([what, count]) => ({ what, count }));
+  unrest.push({ what: 'recent events', count: recent.length });
+  unrest.push({ what: 'blocks not mirrored', count: Math.max(0, Number(head - (mirror?.block ?? 0n)) - 1) });
+  unrest.push({
+    what: "wallets' transactions not mined",
+    count: [...wallets, payee].filter(({ isWaiting }) => isWaiting).length,
+  });
+  return unrest.filter(({ count }) => count > 0);
+}

@@ -1,0 +1,58 @@
+/** Every invariant, checked at rest; a check that cannot be made is a violation too. */
+import { comeToRest } from './calm.ts';
+import {
+  checkConfirmations,
+  checkDeals,
+  checkLedger,
+  checkMirror,
+  checkSolvency,
+  type Evidence,
+  type Violation,
+} from './money-invariants.ts';
+import {
+  checkNonces,
+  checkOperations,
+  checkOwnChecks,
+  checkWebhooks,
+  findDoubled,
+  findLost,
+} from './promise-invariants.ts';
+import { recompute } from './recomputation.ts';
+import type { Stage } from './stage.ts';
+import type { Workload } from './workload.ts';
+
+/** What was found at rest; `lost` and `doubled` are payments. */
+export type Findings = { violations: Violation[]; lost: string[]; doubled: string[] };
+
+const CHECKS = {
+  solvency: checkSolvency,
+  deals: checkDeals,
+  confirmations: checkConfirmations,
+  ledger: checkLedger,
+  mirror: checkMirror,
+  operations: checkOperations,
+  webhooks: checkWebhooks,
+  nonces: checkNonces,
+  'own checks': checkOwnChecks,
+};
+
+/** Waits for rest and checks everything. */
+export async function checkInvariants(stage: Stage, workload: Workload): Promise<Findings> {
+  const violations: Violation[] = [];
+  await comeToRest(stage).catch((error: Error) => {
+    violations.push({ invariant: 'rest', what: `two minutes after the last fault: ${error.message}` });
+  });
+  const block = await stage.chain.getBlockNumber();
+  const truth = await recompute(stage.chain, { diamond: stage.diamond, startBlock: stage.startBlock, block });
+  const evidence: Evidence = { stage, truth, made: workload.made };
+  for (const [invariant, check] of Object.entries(CHECKS)) {
+    const found = await check(evidence).catch((error: Error) => [{ invariant, what: `not checked: ${error.message}` }]);
+    violations.push(...found);
+  }
+  const lost = await findLost(evidence);
+  const doubled = [...(await findDoubled(evidence)), ...workload.doubled];
+  for (const id of lost)
+    violations.push({ invariant: 'lost', what: `payment ${id} was answered with 201 and is not there` });
+  for (const what of doubled) violations.push({ invariant: 'doubled', what });
+  return { violations, lost, doubled };
+}
