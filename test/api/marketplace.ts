@@ -74,7 +74,7 @@ export async function openMarketplace({
   const integration = await createIntegration(sql, { nodeId: node.id, name });
   const token = await tokens.issueIntegrationToken(integration.id);
 
-  /** Calls the API; `token` null sends none, `body` as text is sent as it is. */
+  /** Calls the API below /api/v1, or another surface by its whole path; `token` null sends none, `body` as text is sent as it is. */
   async function call(
     method: string,
     path: string,
@@ -82,7 +82,7 @@ export async function openMarketplace({
   ): Promise<Answer> {
     const bearer = options.token === undefined ? token : options.token;
     const { body } = options;
-    const response = await app.request(`/api/v1${path}`, {
+    const response = await app.request(wholePath(path), {
       method: method.toUpperCase(),
       headers: {
         ...(bearer !== null && { Authorization: `Bearer ${bearer}` }),
@@ -204,6 +204,11 @@ export async function openMarketplace({
     disableIntegration: () => sql`update integration set disabled_at = now() where id = ${integration.id}`,
     close: () => sql.end(),
   };
+}
+
+/** Below /api/v1, unless it is another surface's. */
+export function wholePath(path: string): string {
+  return path.startsWith('/orders/v1/') ? path : `/api/v1${path}`;
 }
 
 /** A marketplace on a database of its own, where no worker runs unless the test starts one. */

@@ -1,14 +1,20 @@
-// Every operation of the OpenAPI document with a request that gets as far as asking what it means: ids are those of a
+// Every operation of the OpenAPI documents with a request that gets as far as asking what it means: ids are those of a
 // marketplace, the rest comes from the document's own examples. A new route is here by existing; a new kind of resource brings
 // an id in `openIds`, a field that must fit the stack a line in `fieldsOf`.
 import type { Scope } from '../../api/core/scopes.ts';
 import type { Json, Marketplace } from './marketplace.ts';
+import { shopOf } from './orders/shop.ts';
+
+/** Where each surface's document is. */
+export const DOCUMENTS = ['/api/v1/openapi.json', '/orders/v1/openapi.json'] as const;
 
 export type Operation = {
-  /** `post /payments/{id}/cancel` */
+  /** `post /payments/{id}/cancel`; of other surfaces than /api/v1 with the whole path. */
   key: string;
   method: string;
   path: string;
+  /** The document that it is of. */
+  document: (typeof DOCUMENTS)[number];
   operationId: string;
   /** Of an integration's token; null where none is needed. */
   scope: Scope | null;
@@ -75,7 +81,25 @@ function fieldsOf(market: Marketplace): Record<string, () => unknown> {
   };
 }
 
-function inOwnWords(value: Json, fields: ReturnType<typeof fieldsOf>): Json {
+/** A merchant's order, split and being paid, in the words of the orders surface. */
+async function openMerchant(market: Marketplace): Promise<Record<string, () => unknown>> {
+  const shop = await shopOf(market);
+  const seller = await shop.addSeller();
+  const order = await shop.createOrder({ amount: 65 });
+  await shop.split(order, [shop.splitOf(seller, 65, 6.5)]);
+  const { transactionId } = await shop.pay(order);
+  const next = await shop.createOrder({ amount: 65 });
+  return {
+    solutionCode: () => shop.solutionCode,
+    merchantGlobalOrderId: () => next.merchantGlobalOrderId,
+    merchantTransactionId: () => crypto.randomUUID(),
+    orderId: () => order.orderId,
+    sellerId: () => seller.sellerId,
+    transactionId: () => transactionId,
+  };
+}
+
+function inOwnWords(value: Json, fields: Record<string, () => unknown>): Json {
   if (Array.isArray(value)) return value.map((item) => inOwnWords(item, fields));
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(
@@ -83,37 +107,41 @@ function inOwnWords(value: Json, fields: ReturnType<typeof fieldsOf>): Json {
   );
 }
 
-/** All operations of the document, and a payment that they are asked of. */
+/** All operations of the documents, and a payment that they are asked of. */
 export async function openOperations(market: Marketplace): Promise<{ operations: Operation[]; paymentId: string }> {
-  const document = (await market.get('/openapi.json', null)).json;
   const ids = await openIds(market);
-  const fields = fieldsOf(market);
-  const operations = Object.entries<Json>(document.paths).flatMap(([fullPath, methods]) =>
-    Object.entries<Json>(methods).map(([method, operation]): Operation => {
+  const fields = { ...fieldsOf(market), ...(await openMerchant(market)) };
+  const operations: Operation[] = [];
+  for (const document of DOCUMENTS) {
+    const { paths }: Json = await (await market.app.request(document)).json();
+    for (const [fullPath, methods] of Object.entries<Json>(paths)) {
       const path = fullPath.replace('/api/v1', '');
-      const own: Record<string, unknown> = {
-        ...fields,
-        id: () => ids[path.split('/')[1] ?? ''] ?? crypto.randomUUID(),
-      };
-      const parameters = operation.parameters.flatMap((parameter: Json) => {
-        if (parameter.$ref) return [];
-        const mine = own[parameter.name];
-        return [{ ...parameter, example: typeof mine === 'function' ? mine() : parameter.example }];
-      });
-      const [scheme] = operation.security.flatMap(Object.keys);
-      return {
-        key: `${method} ${path}`,
-        method,
-        path,
-        operationId: operation.operationId,
-        scope: operation['x-scope'] ?? null,
-        opensBy: scheme ?? 'anybody',
-        parameters,
-        body: inOwnWords(operation.requestBody?.content['application/json'].example, fields),
-        responses: operation.responses,
-      };
-    }),
-  );
+      for (const [method, operation] of Object.entries<Json>(methods)) {
+        const key = `${method} ${path}`;
+        const own: Record<string, () => unknown> = {
+          ...fields,
+          id: () => ids[path.split('/')[1] ?? ''] ?? crypto.randomUUID(),
+          ...(key === 'post /orders/v1/orders' && { merchantGlobalOrderId: () => crypto.randomUUID() }),
+        };
+        const parameters = operation.parameters.flatMap((parameter: Json) =>
+          parameter.$ref ? [] : [{ ...parameter, example: own[parameter.name]?.() ?? parameter.example }],
+        );
+        const [scheme] = operation.security.flatMap(Object.keys);
+        operations.push({
+          key,
+          method,
+          path,
+          document,
+          operationId: operation.operationId,
+          scope: operation['x-scope'] ?? null,
+          opensBy: scheme === 'oauth2' ? 'integration' : (scheme ?? 'anybody'),
+          parameters,
+          body: inOwnWords(operation.requestBody?.content['application/json']?.example, own),
+          responses: operation.responses,
+        });
+      }
+    }
+  }
   return { operations, paymentId: ids.payments ?? '' };
 }
 

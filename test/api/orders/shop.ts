@@ -4,16 +4,20 @@ import { expect } from 'vitest';
 import { createFiat } from '../../../api/core/platform/platform.ts';
 import { payCart } from '../../support/cart.ts';
 import { strangerAddress } from '../../support/wallet.ts';
-import { type Answer, type Json, openMarketplace } from '../marketplace.ts';
+import { type Answer, type Json, type Marketplace, openMarketplace } from '../marketplace.ts';
 
-export type Shop = Awaited<ReturnType<typeof openShop>>;
+export type Shop = Awaited<ReturnType<typeof shopOf>>;
 
 /** A seller, and the wallet that it is paid at. */
 export type Seller = { sellerId: number; partyId: string; address: `0x${string}` };
 
 /** Opens a merchant on the shared stack, whose EUR is the test USDC; CHF is fiat money that no provider takes there. */
-export async function openShop(options: Parameters<typeof openMarketplace>[0] = {}) {
-  const market = await openMarketplace(options);
+export async function openShop(options: Parameters<typeof openMarketplace>[0] = {}): Promise<Shop> {
+  return await shopOf(await openMarketplace(options));
+}
+
+/** Makes a merchant of a marketplace. */
+export async function shopOf(market: Marketplace) {
   const solutionCode = `MP${randomBytes(2).toString('hex').toUpperCase()}-${randomBytes(2).toString('hex').toUpperCase()}`;
   const franc = await createFiat(market.sql, { code: 'CHF', decimals: 2 });
   const currencies = [
