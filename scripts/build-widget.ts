@@ -36,7 +36,9 @@ type Manifest = {
 
 async function hashSources(): Promise<string> {
   const names = ['package-lock.json', 'contracts/terms.ts', 'scripts/build-widget.ts'];
-  for await (const name of glob(['*.ts', '*.json', 'deposit/*.ts', 'languages/*.json'], { cwd: widget }))
+  for await (const name of glob(['*.ts', '*.json', '{deposit,rails}/*.ts', '{,rails/}languages/*.json'], {
+    cwd: widget,
+  }))
     names.push(join('widget', name));
   const hash = createHash('sha256');
   for (const name of names.sort()) hash.update(name).update(await readFile(join(root, name)));
@@ -111,9 +113,10 @@ try {
   await emitTypes(join(fresh, 'types'));
   await writeFile(join(fresh, 'package.json'), `${JSON.stringify(packageJson, null, 2)}\n`);
   const shell = await closureOf(fresh, 'dealkeep.js', IMPORTED);
-  const everything = await closureOf(fresh, 'dealkeep.js', IMPORTED_EVER);
+  // Payments by card or transfer make no deposit; what they need comes beside.
+  const everything = await closureOf(fresh, 'dealkeep.js', IMPORTED_EVER, new Set(['rails.js']));
   const languages = everything.filter((name) => name.startsWith('language-')).sort();
-  const deposit = everything.filter((name) => name === 'language-en.js' || !languages.includes(name));
+  const deposit = everything.filter((name) => name === 'language-en.js' || ![...languages, 'rails.js'].includes(name));
   const manifest: Manifest = { sources, files: await describeFiles(fresh), shell, deposit, languages };
   await writeFile(join(fresh, 'build.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   await rm(dist, { recursive: true, force: true });

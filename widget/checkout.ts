@@ -3,12 +3,12 @@
  * needed. It renders nothing; the element listens to `onChange`.
  */
 import type { Address, Hex } from 'viem';
-import { type ChainInfo, chainInfo } from './chains.ts';
 import type { Expected, Mismatch } from './deposit/deal.ts';
 import type { DepositFlow } from './deposit/flow.ts';
 import { listen } from './events.ts';
 import {
   handOver,
+  openNextAttempt,
   PaymentError,
   type PaymentSource,
   type RelayRequest,
@@ -71,9 +71,9 @@ export class Checkout {
     return this.#settings.expected;
   }
 
-  /** The payment's chain; only known once it was read. */
-  get chain(): ChainInfo {
-    return chainInfo(this.#snapshot.payment?.network_id ?? 0, this.#settings.rpcUrl);
+  /** For wallets that do not know the payment's chain yet. */
+  get rpcUrl(): string | null {
+    return this.#settings.rpcUrl;
   }
 
   /** The deposit flow, once it is there. */
@@ -140,6 +140,18 @@ export class Checkout {
     await relaySignature(this.#settings, signed);
   }
 
+  /** Opens the attempt after the one that failed. */
+  async tryAgain(): Promise<void> {
+    const attempt = this.#snapshot.payment?.rail?.attempt;
+    if (attempt === undefined || !this.send('again')) return;
+    try {
+      await this.#take(await openNextAttempt(this.#settings, attempt));
+    } catch (error) {
+      // Whether there is another attempt now, a reading says.
+      if (this.report(error) !== 'ended') void this.#poll();
+    }
+  }
+
   /** Makes a link for another device, and its QR code. */
   async handOver(returnUrl: string | null): Promise<void> {
     this.patch({ handoff: null });
@@ -173,6 +185,10 @@ export class Checkout {
   }
 
   async #follow(payment: WidgetPayment, payer?: Address): Promise<void> {
+    if (payment.rail) {
+      const { eventOf } = await import('./rails/rails.ts');
+      return void this.send(...eventOf(payment, this.expected));
+    }
     const { status, contract, relay } = payment;
     if (status === 'pending') return void this.send('prepare');
     if (status !== 'awaiting_deposit') {

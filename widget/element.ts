@@ -1,12 +1,14 @@
 import { html, LitElement, type PropertyValues } from 'lit';
 import { Checkout, type Settings } from './checkout.ts';
 import type { Expected } from './deposit/deal.ts';
-import { languageOf, loadWords } from './languages.ts';
+import { type Language, languageOf, loadWords } from './languages.ts';
 import type { AccessToken } from './payment.ts';
 import type { Action } from './screens.ts';
 import type { Snapshot } from './snapshot.ts';
 import { styles } from './styles.ts';
 import type { Words } from './words.ts';
+
+type View = typeof import('./view.ts').view;
 
 // A file that could not be loaded is asked for again; meanwhile the payment goes on without words.
 const RELOAD_MS = 2_000;
@@ -79,8 +81,9 @@ export class DealkeepCheckout extends LitElement {
 
   #checkout: Checkout | null = null;
   /** Markup and words, which come after the first paint. */
-  #view: typeof import('./view.ts').view | null = null;
+  #view: View | null = null;
   #words: Words | null = null;
+  #speaksRails = false;
   /** The wish that the words are for. */
   #spoken: string | null = null;
   #announced = '';
@@ -133,8 +136,11 @@ export class DealkeepCheckout extends LitElement {
 
   protected override render() {
     if (!this.#view || !this.#words) return html`<section part="card" class="card" aria-busy="true"></section>`;
+    const snapshot = this.#checkout?.snapshot ?? null;
+    // Of a payment on a rail the words come with its view.
+    const isSpoken = !snapshot?.payment?.rail || this.#speaksRails;
     return this.#view({
-      snapshot: this.#checkout?.snapshot ?? null,
+      snapshot: isSpoken ? snapshot : { ...snapshot, name: 'loading' },
       words: this.#words,
       rpcUrl: this.rpcUrl,
       returnUrl: this.returnUrl,
@@ -142,6 +148,7 @@ export class DealkeepCheckout extends LitElement {
       choose: (id) => void this.#checkout?.flow?.connect(id),
       handOver: () => void this.#checkout?.handOver(this.returnUrl),
       takeWay: (route) => this.#checkout?.flow?.takeWay(route),
+      copied: (key) => this.#checkout?.patch({ copied: key }),
     });
   }
 
@@ -155,19 +162,32 @@ export class DealkeepCheckout extends LitElement {
   /** Brings markup and words, again when another language is wanted. */
   async #speak(): Promise<void> {
     const language = languageOf(this.lang, languageAround(this));
-    if (this.#spoken === language.tag) return;
-    this.#spoken = language.tag;
-    while (this.isConnected && this.#spoken === language.tag) {
-      const [module, words] = await Promise.all([import('./view.ts').catch(() => null), loadWords(language)]);
-      if (this.#spoken !== language.tag) return;
-      if (module && words) {
-        this.#view = module.view;
+    const onRail = this.#checkout?.snapshot.payment?.rail != null;
+    const wish = `${language.tag} ${onRail}`;
+    if (this.#spoken === wish) return;
+    this.#spoken = wish;
+    while (this.isConnected && this.#spoken === wish) {
+      const [view, words] = await Promise.all([this.#loadView(language, onRail), loadWords(language)]);
+      if (this.#spoken !== wish) return;
+      if (view && words) {
+        this.#view = view;
         this.#words = words;
+        this.#speaksRails = onRail;
         return this.requestUpdate();
       }
       await new Promise((resolve) => setTimeout(resolve, RELOAD_MS));
     }
     this.#spoken = null;
+  }
+
+  async #loadView(language: Language, onRail: boolean): Promise<View | null> {
+    try {
+      if (!onRail) return (await import('./view.ts')).view;
+      const rails = await import('./rails/rails.ts');
+      return await rails.speak(language, this.renderRoot as ShadowRoot);
+    } catch {
+      return null;
+    }
   }
 
   #open(settings: Settings): void {
@@ -184,6 +204,10 @@ export class DealkeepCheckout extends LitElement {
     const checkout = this.#checkout;
     const flow = checkout?.flow;
     switch (action) {
+      case 'leave':
+        return void checkout?.send('leave');
+      case 'again':
+        return void checkout?.tryAgain();
       case 'retry':
         return void checkout?.retry();
       case 'connect':

@@ -28,20 +28,16 @@ export type PaymentStatus = (typeof statuses)[number];
 /** The terms as JSON carries them: whole numbers as decimal text. */
 export type TermsJson = Record<string, string | number>;
 
-/** What the API hands to a widget. */
-export type WidgetPayment = {
+/** What the API hands to a widget, of a payment on chain or on a rail. */
+export type WidgetPayment = ChainPayment | RailPayment;
+
+type CommonPayment = {
   external_id: string;
-  /** EIP-155 chain id. */
-  network_id: number;
   /** Base units, exact. */
   price_units: string;
   price_decimals: number;
-  /** The payee. */
-  payment_address: Address;
-  diamond_address: Address;
-  /** The token's symbol. */
+  /** The token's symbol, or ISO 4217. */
   currency: string;
-  token_address: Address;
   status: PaymentStatus;
   /** Of the deposit, once it was mirrored. */
   transaction_hash: Hex | null;
@@ -50,8 +46,6 @@ export type WidgetPayment = {
   offer_hash: Hex | null;
   /** The deal's id, once a deposit was mirrored. */
   deal_hash: Hex | null;
-  /** One a payee, at least one. */
-  legs: { payment_address: Address; price_units: string; offer_hash: Hex | null }[];
   /** The deposit that a wallet on some device says it has sent. */
   reported_hash: Hex | null;
   /** Whether the service sends signed deposits for this payment. */
@@ -67,8 +61,53 @@ export type WidgetPayment = {
   };
   /** Blocks that make a deposit count. */
   confirmations: number;
+};
+
+/** A payment into the escrow. */
+export type ChainPayment = CommonPayment & {
+  payment_method: 'web3';
+  rail: null;
+  /** EIP-155 chain id. */
+  network_id: number;
+  /** The payee. */
+  payment_address: Address;
+  diamond_address: Address;
+  token_address: Address;
+  /** One a payee, at least one. */
+  legs: { payment_address: Address; price_units: string; offer_hash: Hex | null }[];
   /** Null unless a deposit is possible; the argument of a cart is the list of its terms. */
   contract: { function_name: string; arguments: (TermsJson | TermsJson[])[] } | null;
+};
+
+/** A payment by card or bank transfer, which a provider takes and holds. */
+export type RailPayment = CommonPayment & {
+  payment_method: 'credit_card' | 'bank_transfer';
+  rail: Rail;
+  /** Null without a chain. */
+  network_id: number | null;
+  contract: null;
+};
+
+/** How a payment stands with its provider; units are base units. */
+export type Rail = {
+  provider: string;
+  /** 1, 2, … */
+  attempt: number;
+  /** Of that attempt: creating, open, held, authorized, captured, declined, refused, bounced, voiding, voided. */
+  status: string;
+  /** Why it came to nothing, in the provider's words. */
+  reason: string | null;
+  /** Where the card is typed, while the provider waits for it. */
+  page_url: string | null;
+  /** Where a transfer goes, while the provider waits for it. */
+  transfer: { iban: string; bic: string; holder: string; reference: string } | null;
+  /** Whether that page leads back by itself. */
+  returns: boolean;
+  can_retry: boolean;
+  received_units: string;
+  missing_units: string;
+  excess_units: string;
+  excess_refunded_units: string;
 };
 
 /** The access token, or what provides one when it is needed; a provider is asked again after a 401. */
@@ -124,6 +163,13 @@ export async function relaySignature(source: PaymentSource, signed: RelayRequest
 /** Tells the buyer's other devices what was sent; null: nothing any more. A failure is nobody's trouble. */
 export async function reportTransaction(source: PaymentSource, hash: Hex | null): Promise<void> {
   await request(source, '/transaction', { transaction_hash: hash }).catch(() => undefined);
+}
+
+/** Opens the attempt after this one; the same again opens no second one. @throws PaymentError */
+export async function openNextAttempt(source: PaymentSource, after: number): Promise<WidgetPayment> {
+  const response = await request(source, '/attempts', { after });
+  if (!response.ok) throw new PaymentError('unreachable', 'There is no next attempt.');
+  return paymentOf(await response.json());
 }
 
 /** A URL of the hosted checkout that opens the payment once; without `returnUrl` where the shop has not allowed that. @throws PaymentError */
@@ -198,24 +244,28 @@ function isPayment(value: unknown): value is WidgetPayment {
   const isContract = (contract: unknown) =>
     contract === null ||
     (typeof contract === 'object' && contract !== undefined && Array.isArray(Reflect.get(contract, 'arguments')));
-  return (
-    typeof field('external_id') === 'string' &&
+  const isOnChain = () =>
+    field('payment_method') === 'web3' &&
     Number.isSafeInteger(field('network_id')) &&
+    ['payment_address', 'diamond_address', 'token_address'].every((name) => matches(name, ADDRESS)) &&
+    Array.isArray(field('legs')) &&
+    isContract(field('contract'));
+  return (
+    // Of a rail's own, rails/ makes sure.
+    (field('rail') || isOnChain()) &&
+    typeof field('external_id') === 'string' &&
     Number.isSafeInteger(field('price_decimals')) &&
     Number.isSafeInteger(field('confirmations')) &&
     typeof field('currency') === 'string' &&
     matches('price_units', /^\d+$/) &&
-    ['payment_address', 'diamond_address', 'token_address'].every((name) => matches(name, ADDRESS)) &&
     ['transaction_hash', 'reported_hash', 'offer_hash', 'deal_hash'].every(
       (name) => field(name) === null || matches(name, HASH),
     ) &&
     !Number.isNaN(Date.parse(String(field('expires_at')))) &&
     statuses.some((status) => status === field('status')) &&
-    Array.isArray(field('legs')) &&
     typeof field('signatures') === 'object' &&
     field('signatures') !== null &&
     typeof field('relays') === 'boolean' &&
-    typeof field('relay') === 'object' &&
-    isContract(field('contract'))
+    typeof field('relay') === 'object'
   );
 }

@@ -6,11 +6,21 @@ import { formatUnits } from 'viem';
 import { type ChainInfo, chainInfo } from './chains.ts';
 import type { RouteName } from './routes.ts';
 import type { Snapshot, Step } from './snapshot.ts';
-import type { StateName } from './states.ts';
+import type { RailState, StateName } from './states.ts';
 import { shortHex, type TextKey, type Values, type Words } from './words.ts';
 
 /** What a button does. */
-export type Action = 'retry' | 'connect' | 'switch' | 'check' | 'pay' | 'proceed' | 'another' | 'restart';
+export type Action =
+  | 'leave'
+  | 'again'
+  | 'retry'
+  | 'connect'
+  | 'switch'
+  | 'check'
+  | 'pay'
+  | 'proceed'
+  | 'another'
+  | 'restart';
 
 type Button = { action: Action; label: string };
 
@@ -26,7 +36,16 @@ export type Screen = {
 /** Whose title and text have the state's own name, and nothing to press. */
 type PlainState = Exclude<
   StateName,
-  'unreachable' | 'denied' | 'refused' | 'ready' | 'connecting' | 'checking' | 'wrong_chain' | 'switching' | OwnWords
+  | RailState
+  | 'unreachable'
+  | 'denied'
+  | 'refused'
+  | 'ready'
+  | 'connecting'
+  | 'checking'
+  | 'wrong_chain'
+  | 'switching'
+  | OwnWords
 >;
 type OwnWords = 'short_of_token' | 'short_of_gas' | 'review' | 'signing' | 'mining' | 'stopped';
 
@@ -74,6 +93,13 @@ export function screen(snapshot: Snapshot, words: Words, { rpcUrl = null }: { rp
   const counted = (title: string) =>
     steps.length > 1 && index >= 0 ? say('step', { number: index + 1, total: steps.length, title }) : title;
   switch (name) {
+    case 'card_due':
+    case 'at_provider':
+    case 'transfer_due':
+    case 'underpaid':
+    case 'in_review':
+      // Said by rails/, once that has come.
+      return shown('busy', say('loading.title'), say('loading.text'));
     case 'unreachable':
     case 'denied':
       return shown('warn', say(`${name}.title`), say(`${name}.text`), [retry]);

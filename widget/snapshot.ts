@@ -62,6 +62,8 @@ export type Snapshot = {
   transactionHash: Hex | null;
   /** A link to the hosted checkout for another device, and its QR code; `failed` when there was none to be had. */
   handoff: { url: string; path: string; size: number } | 'failed' | null;
+  /** On a rail: the detail of a transfer that was copied last. */
+  copied: string | null;
   /** The last reading of the API failed. */
   stale: boolean;
 };
@@ -85,5 +87,6 @@ export const empty: Snapshot = {
   mismatch: null,
   transactionHash: null,
   handoff: null,
+  copied: null,
   stale: false,
 };

@@ -20,21 +20,29 @@ const told = {
   deny: 'denied',
 } as const;
 
+/** On a rail: where the payment's provider has come to, in the API's words. */
+const railed = {
+  await_card: 'card_due',
+  await_transfer: 'transfer_due',
+  underpay: 'underpaid',
+  review: 'in_review',
+} as const;
+
 /** The buyer may take another wallet, a wallet that moves is looked at again, and another tab may have paid. */
 const connected = { ...told, back: 'ready', check: 'checking', resume: 'submitted' } as const;
 
 /** state → event → next state. */
 export const transitions = {
   /** Reading the payment for the first time. */
-  loading: { ...told, prepare: 'preparing', payable: 'ready', resume: 'submitted', lose: 'unreachable' },
+  loading: { ...told, ...railed, prepare: 'preparing', payable: 'ready', resume: 'submitted', lose: 'unreachable' },
   /** The API cannot be reached and nothing is known yet. */
-  unreachable: { ...told, retry: 'loading', prepare: 'preparing', payable: 'ready', resume: 'submitted' },
+  unreachable: { ...told, ...railed, retry: 'loading', prepare: 'preparing', payable: 'ready', resume: 'submitted' },
   /** The access token does not open the payment (any more). */
   denied: { retry: 'loading' },
   /** The data contradicts itself, the terms' hash or what the page expects: nothing will be signed. */
   refused: { retry: 'loading' },
   /** The API has not frozen the terms yet. */
-  preparing: { ...told, payable: 'ready' },
+  preparing: { ...told, ...railed, payable: 'ready' },
   /** A deposit is possible; a wallet is to be chosen. */
   ready: { ...told, connect: 'connecting', check: 'checking', resume: 'submitted' },
   /** The wallet asks whether this page may see its accounts. */
@@ -80,7 +88,17 @@ export const transitions = {
   mined: { ...told, restart: 'ready' },
   /** Something was refused or broke at `step`; nothing is under way. */
   stopped: { ...connected, connect: 'connecting', switch: 'switching', sign: 'signing' },
-  confirming: { ...told, resume: 'submitted', payable: 'ready' },
+  /** The provider's page waits for the buyer's card. */
+  card_due: { ...told, ...railed, prepare: 'preparing', leave: 'at_provider' },
+  /** The buyer has gone to that page; what the provider says of it leads on. */
+  at_provider: { ...told, prepare: 'preparing', review: 'in_review' },
+  /** A bank transfer is awaited; its details are shown. */
+  transfer_due: { ...told, ...railed, prepare: 'preparing' },
+  /** Less than the amount has arrived; the rest is awaited. */
+  underpaid: { ...told, ...railed },
+  /** The provider looks at the payment before it goes through. */
+  in_review: { ...told, ...railed },
+  confirming: { ...told, ...railed, resume: 'submitted', payable: 'ready' },
   funded: told,
   partially_released: told,
   disputed: told,
@@ -90,11 +108,15 @@ export const transitions = {
   cancel_requested: told,
   cancelled: told,
   expired: { ...told, payable: 'ready' },
-  failed: { ...told, prepare: 'preparing', payable: 'ready' },
+  /** A card was declined, or a transfer bounced. */
+  failed: { ...told, ...railed, again: 'preparing', prepare: 'preparing', payable: 'ready' },
 } as const satisfies Record<string, Record<string, string>>;
 
 /** A state of the checkout. */
 export type StateName = keyof typeof transitions;
+
+/** States of payments on rails alone. */
+export type RailState = (typeof railed)[keyof typeof railed] | 'at_provider';
 
 type EventsOf<Row> = Row extends unknown ? keyof Row : never;
 

@@ -7,7 +7,8 @@ import type { Snapshot } from './snapshot.ts';
 import type { StateName } from './states.ts';
 import { shortHex, type TextKey, type Words } from './words.ts';
 
-type ViewOptions = {
+/** What there is to show, and what the buyer's hands lead to. */
+export type ViewOptions = {
   /** Null: the element still lacks a property. */
   snapshot: Snapshot | null;
   words: Words;
@@ -17,6 +18,8 @@ type ViewOptions = {
   choose: (walletId: string) => void;
   takeWay: (route: RouteName) => void;
   handOver: () => void;
+  /** A detail was copied. */
+  copied: (key: string) => void;
 };
 
 const stages: readonly TextKey[] = ['stage.wallet', 'stage.approve', 'stage.pay', 'stage.confirmation'];
@@ -106,7 +109,7 @@ function header(snapshot: Snapshot, words: Words): TemplateResult | typeof nothi
       <p class="amount">
         <span class="label">${words.say(isPayable ? 'label.to_pay' : 'label.amount')}</span> ${amount(words, snapshot)}
       </p>
-      <p class="chip">${chainInfo(payment.network_id).name}</p>
+      <p class="chip">${chainInfo(payment.network_id ?? 0).name}</p>
       <p class="meta">
         <span>${words.say('label.order')} <bdi>${payment.external_id}</bdi></span>
         ${isPayable ? html`<span>${words.say('label.pay_before')} <time datetime=${payment.expires_at}>${until}</time></span>` : nothing}
@@ -228,7 +231,8 @@ function lost(words: Words, act: (action: Action) => void): TemplateResult {
   `;
 }
 
-function wayBack(returnUrl: string | null, { actions }: Screen, words: Words): TemplateResult | typeof nothing {
+/** The link back to the shop, where the page names one. */
+export function wayBack(returnUrl: string | null, { actions }: Screen, words: Words): TemplateResult | typeof nothing {
   if (!returnUrl || !/^https?:\/\//i.test(returnUrl)) return nothing;
   const kind = actions.length > 0 ? 'secondary' : 'primary';
   return html`<div class="actions"><a part="button" class=${kind} href=${returnUrl}>${words.say('action.back')}</a></div>`;
@@ -236,7 +240,7 @@ function wayBack(returnUrl: string | null, { actions }: Screen, words: Words): T
 
 function transaction({ transactionHash, payment }: Snapshot, words: Words): TemplateResult | typeof nothing {
   if (!transactionHash || !payment) return nothing;
-  const { explorerUrl } = chainInfo(payment.network_id);
+  const { explorerUrl } = chainInfo(payment.network_id ?? 0);
   const short = html`<code title=${transactionHash}>${shortHex(transactionHash)}</code>`;
   const link = html`<a href="${explorerUrl}/tx/${transactionHash}" target="_blank" rel="noopener noreferrer">${short}</a>`;
   return html`<p class="line"><span>${words.say('label.transaction')}</span>${explorerUrl ? link : short}</p>`;
@@ -256,7 +260,8 @@ function account({ name, wallet, account: address }: Snapshot, words: Words, act
   `;
 }
 
-function icon(tone: Screen['tone']): TemplateResult {
+/** The mark of a tone. */
+export function icon(tone: Screen['tone']): TemplateResult {
   if (tone === 'busy') return html`<span class="spinner" aria-hidden="true"></span>`;
   const path = {
     calm: svg`<path d="M4 7h13a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2H5a2 2 0 0 1-2-2V6a2 2 0 0 1 2-2h10" /><circle cx="15" cy="13" r="1" />`,
@@ -269,4 +274,5 @@ function icon(tone: Screen['tone']): TemplateResult {
 }
 
 const arrow = html`<svg class="arrow" viewBox="0 0 24 24" aria-hidden="true"><path d="M9 6l6 6-6 6" /></svg>`;
-const shield = html`<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M12 3l7 3v5c0 5-3 8-7 10-4-2-7-5-7-10V6z" /></svg>`;
+/** The mark beside who holds the money. */
+export const shield = html`<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M12 3l7 3v5c0 5-3 8-7 10-4-2-7-5-7-10V6z" /></svg>`;

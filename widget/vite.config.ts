@@ -4,11 +4,12 @@ import { defineConfig, type Plugin } from 'vite';
 
 const LANGUAGES = ['en', 'de', 'fr', 'es', 'tr', 'ar'];
 
-/** In the one script the other languages would be half of it: it loads the one that is wanted from beside itself. */
-const otherLanguages: Plugin = {
-  name: 'other-languages',
+/** In the one script the other languages would be half of it, and few need rails: it loads what is wanted from beside itself. */
+const besideScript: Plugin = {
+  name: 'beside-script',
   enforce: 'pre',
   resolveId(source) {
+    if (source === './rails/rails.ts') return { id: './rails.js', external: true };
     const [, code] = /languages\/(\w+)\.json$/.exec(source) ?? [];
     return code && code !== 'en' ? { id: `./language-${code}.js`, external: true } : null;
   },
@@ -24,7 +25,9 @@ const FORMATS = {
       mount: 'mount.ts',
       react: 'react.ts',
       vue: 'vue.ts',
+      rails: 'rails/rails.ts',
       ...Object.fromEntries(LANGUAGES.map((code) => [`language-${code}`, `languages/${code}.json`])),
+      ...Object.fromEntries(LANGUAGES.map((code) => [`rails-${code}`, `rails/languages/${code}.json`])),
     },
     inline: false,
   },
@@ -39,7 +42,7 @@ export default defineConfig(({ mode }) => {
     publicDir: false,
     logLevel: 'warn',
     json: { stringify: true, namedExports: false },
-    plugins: inline ? [otherLanguages] : [],
+    plugins: inline ? [besideScript] : [],
     define: { 'process.env.NODE_ENV': '"production"' },
     build: {
       outDir: 'dist',

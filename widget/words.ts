@@ -7,7 +7,9 @@ import type english from './languages/en.json';
 import type { Language } from './languages.ts';
 
 /** A language file: each key of the English one; a text that depends on a `{count}` has one form a plural category. */
-export type Texts = Record<TextKey, string | Partial<Record<Intl.LDMLPluralRule, string>>>;
+export type Texts<Key extends string = TextKey> = Record<Key, string | PluralForms>;
+
+type PluralForms = Partial<Record<Intl.LDMLPluralRule, string>>;
 
 /** The name of a text. */
 export type TextKey = keyof typeof english;
@@ -18,21 +20,21 @@ export type Values = Readonly<Record<string, string | number>>;
 const rightToLeft: ReadonlySet<string> = new Set(['ar']);
 
 /** One language, spoken. */
-export class Words {
+export class Words<Key extends string = TextKey> {
   /** BCP 47. */
   readonly tag: string;
   readonly direction: 'ltr' | 'rtl';
-  readonly #texts: Texts;
+  readonly #texts: Texts<Key>;
 
-  constructor({ code, tag }: Language, texts: Texts) {
+  constructor({ code, tag }: Language, texts: Texts<Key>) {
     this.#texts = texts;
     this.direction = rightToLeft.has(code) ? 'rtl' : 'ltr';
     this.tag = localeOf(tag) ?? code;
   }
 
   /** The text with its placeholders filled; `count` chooses among its plural forms. */
-  say(key: TextKey, values: Values = {}): string {
-    const text = this.#texts[key];
+  say(key: Key, values: Values = {}): string {
+    const text: string | PluralForms = this.#texts[key];
     const form = typeof text === 'string' ? text : this.#form(text, Number(values.count));
     return form.replace(/\{(\w+)\}/g, (placeholder, name: string) => {
       const value = values[name];
@@ -67,7 +69,7 @@ export class Words {
     return text.charAt(0).toLocaleUpperCase(this.tag) + text.slice(1);
   }
 
-  #form(forms: Exclude<Texts[TextKey], string>, count: number): string {
+  #form(forms: PluralForms, count: number): string {
     return forms[new Intl.PluralRules(this.tag).select(count)] ?? forms.other ?? '';
   }
 }

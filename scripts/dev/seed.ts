@@ -35,6 +35,8 @@ export type SeedOptions = {
   payee: Address;
   policy: SeedPolicy;
   nodeName: string;
+  /** Where providers' pages may lead payers back to. */
+  returnOrigins?: string[];
   networkName: string;
   /** Blocks that make a chain fact count. */
   confirmations: number;
@@ -57,7 +59,7 @@ export type Seed = Credentials & {
 
 /** Writes the seed, or finds it by its names. */
 export async function seed(sql: Sql, options: SeedOptions): Promise<Seed> {
-  const { entry } = options;
+  const { entry, returnOrigins = [] } = options;
   const chain = await createChain(sql, { name: `Chain ${entry.chainId}`, eip155Id: entry.chainId });
   const network = await createNetwork(sql, {
     chainId: chain.id,
@@ -81,7 +83,7 @@ export async function seed(sql: Sql, options: SeedOptions): Promise<Seed> {
   }
   const euro = await createFiat(sql, { code: 'EUR', decimals: 2 });
   currencies.EUR = euro.id;
-  const node = await createNode(sql, { name: options.nodeName, policy: options.policy, local: true });
+  const node = await createNode(sql, { name: options.nodeName, policy: options.policy, local: true, returnOrigins });
   const wallet = await createWallet(sql, {
     nodeId: node.id,
     networkId: network.id,

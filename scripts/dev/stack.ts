@@ -123,7 +123,16 @@ export class Stack {
     const networkName = `Chain ${eip155Id}, diamond ${entry.diamond}`;
     const names = { nodeName: 'Demo marketplace', networkName };
     const roles = { operator: cast.operator, payee: cast.payee };
-    const seedOptions = { entry, rpcUrls: [rpcUrl], ...roles, policy, ...names, ...(credentials && { credentials }) };
+    const returnOrigins = ['127.0.0.1', 'localhost'].map((host) => `http://${host}:${this.#options.shopPort}`);
+    const seedOptions = {
+      entry,
+      rpcUrls: [rpcUrl],
+      ...roles,
+      policy,
+      ...names,
+      returnOrigins,
+      ...(credentials && { credentials }),
+    };
     const seeded = await seed(sql, { ...seedOptions, confirmations: 1 }).finally(() => sql.end());
     const { clientId, clientSecret } = seeded;
     await keepSecrets(this.#dataDir, { masterSecret: secret, credentials: { clientId, clientSecret } });

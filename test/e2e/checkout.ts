@@ -30,9 +30,14 @@ const LEFT_SECONDS = 20;
 /** A stage for checkouts: open it once a file. */
 export type Stage = Awaited<ReturnType<typeof openStage>>;
 
+/** Builds the widget when it is stale. */
+export async function buildWidget(): Promise<void> {
+  await promisify(execFile)(process.execPath, ['scripts/build-widget.ts', '--if-stale'], { cwd: ROOT });
+}
+
 /** Builds the widget when it is stale, opens the marketplace and starts the browser. */
 export async function openStage(options: Parameters<typeof openMarketplace>[0] = {}) {
-  await promisify(execFile)(process.execPath, ['scripts/build-widget.ts', '--if-stale'], { cwd: ROOT });
+  await buildWidget();
   const market = await openMarketplace(options);
   const api = await listen(market.app);
   const pages = await hostPages(api.url, market);
@@ -64,7 +69,7 @@ export async function listen(app: { fetch: (request: Request) => Response | Prom
 }
 
 /** A marketplace's own pages, on another origin than the API: the checkout, and the token from the page's server. */
-async function hostPages(apiUrl: string, market: Marketplace) {
+export async function hostPages(apiUrl: string, market: Pick<Marketplace, 'get'>) {
   const app = new Hono();
   app.get('/pay/:id', (c) => {
     const id = c.req.param('id');
@@ -90,7 +95,8 @@ async function hostPages(apiUrl: string, market: Marketplace) {
   return await listen(app);
 }
 
-async function openCheckout(browser: Browser, wallets: ScriptedWallet[], url: string): Promise<CheckoutPage> {
+/** A page with a checkout; its browser context ends with `close`. */
+export async function openCheckout(browser: Browser, wallets: ScriptedWallet[], url: string): Promise<CheckoutPage> {
   const context = await browser.newContext({ viewport: { width: 440, height: 900 }, colorScheme: 'light' });
   for (const wallet of wallets) await wallet.inject(context);
   const page = await context.newPage();

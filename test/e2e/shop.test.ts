@@ -32,6 +32,7 @@ beforeAll(async () => {
     payee: market.payee,
     currencies: market.currencies,
     expected: { chainId: stack.chainId, diamond: stack.diamond, tokens: stack.tokens },
+    sandboxUrl: null,
     testWallet: { rpcUrl: stack.rpcUrl, account: buyer },
   };
   shop = await listen(createShop(settings));

@@ -240,5 +240,8 @@ test('dark, and on a small phone with text twice as large', async () => {
 });
 
 test('no state of the table was left out', () => {
-  expect(Object.keys(transitions).filter((state) => !seen.has(state as StateName))).toEqual([]);
+  // Those of payments on rails are in rails.test.ts.
+  const elsewhere: StateName[] = ['card_due', 'at_provider', 'transfer_due', 'underpaid', 'in_review'];
+  const here = (Object.keys(transitions) as StateName[]).filter((state) => !elsewhere.includes(state));
+  expect(here.filter((state) => !seen.has(state))).toEqual([]);
 });

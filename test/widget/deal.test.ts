@@ -7,7 +7,7 @@ import { dealId, offerId, type Terms } from '../../contracts/terms.ts';
 import { agreeOnId, dealIdFor, Mismatch, openDeal } from '../../widget/deposit/deal.ts';
 import { depositCall } from '../../widget/deposit/escrow.ts';
 import { contractErrors, problemOf } from '../../widget/deposit/problem.ts';
-import type { TermsJson, WidgetPayment } from '../../widget/payment.ts';
+import type { ChainPayment, TermsJson } from '../../widget/payment.ts';
 
 const address = (digit: string): Address => `0x${digit.repeat(40)}`;
 const terms: Terms = {
@@ -27,7 +27,7 @@ const terms: Terms = {
 };
 const diamond = address('9');
 
-function paymentOf(changed: Partial<Terms> = {}, fields: Partial<WidgetPayment> = {}): WidgetPayment {
+function paymentOf(changed: Partial<Terms> = {}, fields: Partial<ChainPayment> = {}): ChainPayment {
   const json = Object.fromEntries(
     Object.entries({ ...terms, ...changed }).map(([name, value]) => [
       name,
@@ -36,6 +36,8 @@ function paymentOf(changed: Partial<Terms> = {}, fields: Partial<WidgetPayment> 
   );
   return {
     external_id: 'order-1',
+    payment_method: 'web3',
+    rail: null,
     network_id: 31337,
     price_units: '25500000',
     price_decimals: 6,
@@ -62,7 +64,7 @@ function paymentOf(changed: Partial<Terms> = {}, fields: Partial<WidgetPayment> 
 }
 
 /** The fields in which a payment of one leg tells the hash of these terms. */
-function hashOf(changed: Terms): Partial<WidgetPayment> {
+function hashOf(changed: Terms): Partial<ChainPayment> {
   const offer_hash = dealId(changed, 31337, diamond);
   return { offer_hash, legs: [{ payment_address: changed.payee, price_units: `${changed.amount}`, offer_hash }] };
 }
@@ -144,7 +146,7 @@ describe('openDeal, of a cart', () => {
   const second = { ...terms, ref: 6n, payee: address('5'), amount: 1_500_000n, fee: 15_000n };
 
   /** A payment of two legs, 25.5 and 1.5. */
-  function cartOf(list: Terms[] = [terms, second], fields: Partial<WidgetPayment> = {}): WidgetPayment {
+  function cartOf(list: Terms[] = [terms, second], fields: Partial<ChainPayment> = {}): ChainPayment {
     const calls = list.map((leg) => paymentOf(leg).contract?.arguments[0] as TermsJson);
     const legs = [terms, second].map((leg) => ({
       payment_address: leg.payee,

@@ -57,6 +57,8 @@ const payment: WidgetPayment = {
   network_id: 31337,
   price_units: '1234567500000',
   price_decimals: 6,
+  payment_method: 'web3',
+  rail: null,
   payment_address: '0x3c44cdddb6a900fa2b585dd299e03d12fa4293bc',
   diamond_address: '0x2279b7a0a67db372996a5fab50d91eaa73d2ebe6',
   currency: 'USDC',
@@ -135,6 +137,8 @@ describe('the words', () => {
       check: 'check',
       another: 'back',
       restart: 'restart',
+      leave: 'leave',
+      again: 'again',
     } as const;
     for (const name of names) {
       for (const { action } of screen(

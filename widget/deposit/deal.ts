@@ -4,13 +4,15 @@
  */
 import { type Address, getAddress, type Hex, isAddressEqual, zeroAddress } from 'viem';
 import { dealId, offerId, type Terms } from '../../contracts/terms.ts';
-import type { TermsJson, WidgetPayment } from '../payment.ts';
+import type { ChainPayment, TermsJson } from '../payment.ts';
 
 /** What the page around the widget knows for certain; every field given must agree. */
 export type Expected = {
   chainId?: number;
   diamond?: Address;
   token?: Address;
+  /** What the price is in: the token's symbol, or ISO 4217. */
+  currency?: string;
   payee?: Address;
   /** Base units; text where the page has no bigint. */
   amountUnits?: bigint | string;
@@ -40,6 +42,8 @@ export type MismatchField =
   | 'network'
   | 'contract'
   | 'token'
+  | 'currency'
+  | 'method'
   | 'deal';
 
 /** The data disagrees with itself, with the page or with what was read before. */
@@ -59,7 +63,7 @@ export class Mismatch extends Error {
  * @throws Mismatch
  */
 export function openDeal(
-  payment: WidgetPayment,
+  payment: ChainPayment,
   expected: Expected,
   before: Deal | null,
   payer: Address = zeroAddress,
@@ -81,6 +85,7 @@ export function openDeal(
   if (expected.chainId !== undefined) agree('network', chainId, expected.chainId);
   if (expected.diamond !== undefined) agreeAddress('contract', diamond, expected.diamond);
   if (expected.token !== undefined) agreeAddress('token', token, expected.token);
+  if (expected.currency !== undefined) agree('currency', payment.currency, expected.currency);
   for (const { terms } of legs) {
     if (expected.payee !== undefined) agreeAddress('seller', terms.payee, expected.payee);
   }
@@ -97,7 +102,7 @@ export function openDeal(
 }
 
 /** The terms that the call deposits under: of one leg, or of a cart. @throws Mismatch */
-function calledTerms({ contract }: WidgetPayment): TermsJson[] {
+function calledTerms({ contract }: ChainPayment): TermsJson[] {
   const [argument] = contract?.arguments ?? [];
   if (!contract || !argument) throw new Mismatch('call', 'nothing', 'a deposit');
   const isCart = Array.isArray(argument);
@@ -108,7 +113,7 @@ function calledTerms({ contract }: WidgetPayment): TermsJson[] {
 /** One leg, held against what the payment says of it. @throws Mismatch */
 function openLeg(
   terms: Terms,
-  payment: WidgetPayment,
+  payment: ChainPayment,
   { chainId, diamond, payer }: { chainId: number; diamond: Address; payer: Address },
 ): Leg {
   const offer = offerId(terms, chainId, diamond);

@@ -4,6 +4,7 @@
  * funded only the API says: nothing here does.
  */
 import type { Address, Hex } from 'viem';
+import { chainInfo } from '../chains.ts';
 import type { Checkout } from '../checkout.ts';
 import { PaymentError } from '../payment.ts';
 import { type RouteName, routeOf } from '../routes.ts';
@@ -57,7 +58,7 @@ export class DepositFlow {
 
   constructor(checkout: Checkout) {
     this.#checkout = checkout;
-    this.#wallets = new Wallets(checkout.chain, {
+    this.#wallets = new Wallets(chainInfo(checkout.snapshot.payment?.network_id ?? 0, checkout.rpcUrl), {
       onWallets: () => checkout.patch({ wallets: this.#wallets.choices() }),
       onMoved: () => void this.#moved(),
     });

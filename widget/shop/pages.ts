@@ -1,7 +1,7 @@
 // Owns the shop's two pages as HTML. No inline script, no inline style: the pages live under a strict content policy.
 import { html } from 'hono/html';
 import type { Payment } from './platform.ts';
-import { type Product, products } from './products.ts';
+import { FIAT, type Product, products } from './products.ts';
 import type { ShopSettings } from './settings.ts';
 
 const drawing = (sku: string) => `/drawings/${sku}.svg`;
@@ -47,12 +47,20 @@ export function shopPage(settings: ShopSettings) {
         <input type="hidden" name="sku" value="${sku}" />
         <strong>${price.toFixed(2)} ${currency}</strong>
         <button>Buy<span class="hidden"> ${name}</span></button>
+        <strong>${price.toFixed(2)} ${FIAT}</strong>
+        <span class="buttons">
+          <button class="quiet" name="method" value="credit_card">Card<span class="hidden">: ${name}</span></button>
+          <button class="quiet" name="method" value="bank_transfer">
+            Transfer<span class="hidden">: ${name}</span>
+          </button>
+        </span>
       </form>
     </li>
   `;
   const main = html`
     <h1>Things made slowly</h1>
-    <p class="lead">You pay into escrow. The maker is paid when your order is accepted; until then the money waits on chain.</p>
+    <p class="lead">The maker is paid when your order is accepted; until then the money waits: in escrow on chain, or with the
+      provider of cards and transfers.</p>
     <ul class="products">${products.map(card)}</ul>
   `;
   return layout(settings, 'Ash & Lathe', main);
@@ -63,12 +71,12 @@ export function orderPage(
   settings: ShopSettings,
   { payment, product, returnUrl }: { payment: Payment; product: Product; returnUrl: string },
 ) {
-  const { apiUrl, expected, payee, testWallet } = settings;
+  const { apiUrl, expected, payee, testWallet, sandboxUrl } = settings;
+  const onRail = payment.payment_method !== 'web3';
   const trusted = {
-    chainId: expected.chainId,
-    diamond: expected.diamond,
-    token: expected.tokens[product.currency],
-    payee,
+    ...(onRail
+      ? { currency: FIAT }
+      : { chainId: expected.chainId, diamond: expected.diamond, token: expected.tokens[product.currency], payee }),
     amountUnits: payment.paid_price_units,
   };
   const main = html`
@@ -97,7 +105,20 @@ export function orderPage(
         <div class="buttons">
           <button data-verb="release">Release to the seller</button>
           <button data-verb="cancel" class="quiet">Cancel and refund</button>
+          ${
+            payment.payment_method === 'bank_transfer'
+              ? html`<button data-verb="refund-excess" class="quiet">Refund what is too much</button>`
+              : ''
+          }
         </div>
+        ${
+          sandboxUrl !== null && payment.payment_method === 'bank_transfer'
+            ? html`<p>
+                <a href="${sandboxUrl}/bank" target="_blank">A payer’s bank</a> sends the transfer; it clears overnight.
+                <button data-verb="day" class="quiet">Let a day pass</button>
+              </p>`
+            : ''
+        }
         <p id="answer" role="status"></p>
         <h3>Timeline</h3>
         <ol id="timeline"></ol>

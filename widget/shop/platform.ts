@@ -8,6 +8,12 @@ export type Payment = components['schemas']['Payment'];
 /** One row of a payment's log. */
 export type LogEntry = components['schemas']['PaymentLog'];
 
+/** What the shop's desk may ask for. */
+export type Verb = (typeof verbs)[number];
+
+/** The same, to walk over. */
+export const verbs = ['release', 'cancel', 'refund-excess'] as const;
+
 /** The API refused; `status` is its HTTP status. */
 export class PlatformError extends Error {
   override name = 'PlatformError';
@@ -18,7 +24,16 @@ export class PlatformError extends Error {
   }
 }
 
-const PAYMENT_LIFETIME_MS = 30 * 60_000;
+/** How an order is paid. */
+export type Method = Payment['payment_method'];
+
+const MINUTE_MS = 60_000;
+// Banks take days.
+const LIFETIME_MS = {
+  web3: 30 * MINUTE_MS,
+  credit_card: 30 * MINUTE_MS,
+  bank_transfer: 7 * 1_440 * MINUTE_MS,
+} as const;
 
 /** The API as the shop's integration sees it. */
 export class Platform {
@@ -31,9 +46,17 @@ export class Platform {
     this.#api = createClient<paths>({ baseUrl: settings.apiUrl, fetch: (request) => this.#send(request) });
   }
 
-  /** Creates the payment of an order. @see POST /api/v1/payments */
-  async createPayment(order: { externalId: string; price: number; currency: string; sku: string }): Promise<Payment> {
+  /** Creates the payment of an order; by card or transfer it needs no chain. @see POST /api/v1/payments */
+  async createPayment(order: {
+    externalId: string;
+    price: number;
+    currency: string;
+    sku: string;
+    method: Method;
+    returnUrl: string;
+  }): Promise<Payment> {
     const { nodeId, networkId, walletId, payee, currencies } = this.#settings;
+    const { method } = order;
     const currencyId = currencies[order.currency];
     if (currencyId === undefined) throw new PlatformError(400, `The shop takes no ${order.currency}.`);
     return answerOf(
@@ -41,16 +64,15 @@ export class Platform {
         body: {
           external_id: order.externalId,
           node_id: nodeId,
-          network_id: networkId,
-          wallet_id: walletId,
+          ...(method === 'web3' && { network_id: networkId, wallet_id: walletId, payment_address: payee }),
+          ...(method === 'credit_card' && { return_url: order.returnUrl }),
           currency_id: currencyId,
           price: order.price,
           paid_price: order.price,
-          payment_method: 'web3',
+          payment_method: method,
           payment_group: 'product',
-          payment_address: payee,
           metadata: order.sku,
-          expires_at: new Date(Date.now() + PAYMENT_LIFETIME_MS).toISOString(),
+          expires_at: new Date((await this.#now()) + LIFETIME_MS[method]).toISOString(),
           retry: true,
         },
       }),
@@ -68,9 +90,20 @@ export class Platform {
     return answerOf(await this.#api.GET('/api/v1/payments/{id}/logs', { params })).items;
   }
 
-  /** Pays the seller, or takes the payment back. @throws PlatformError 409 when it is not possible (any more) */
-  async ask(id: string, verb: 'release' | 'cancel'): Promise<void> {
+  /** Pays the seller, or takes the payment or its excess back. @throws PlatformError 409 when it is not possible (any more) */
+  async ask(id: string, verb: Verb): Promise<void> {
     answerOf(await this.#api.POST(`/api/v1/payments/{id}/${verb}`, { params: { path: { id } } }));
+  }
+
+  /** Local mode: lets a day pass, for banks and deadlines. @see POST /api/v1/test-clock */
+  async letDayPass(): Promise<void> {
+    answerOf(await this.#api.POST('/api/v1/test-clock', { body: { advance_seconds: 86_400 } }));
+  }
+
+  /** The API's time: in local mode it may be ahead. */
+  async #now(): Promise<number> {
+    if (this.#settings.sandboxUrl === null) return Date.now();
+    return Date.parse(answerOf(await this.#api.GET('/api/v1/test-clock')).now);
   }
 
   /** Sends a request as our integration, once more with a new token when the API takes the old one no longer. */

@@ -11,6 +11,9 @@ export type Product = {
   drawing: string;
 };
 
+/** What a product costs by card or transfer is the same number of these. */
+export const FIAT = 'EUR';
+
 /** One product for each kind of token. */
 export const products: readonly Product[] = [
   {

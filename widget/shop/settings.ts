@@ -16,6 +16,8 @@ export type ShopSettings = {
   currencies: Record<string, string>;
   /** What the widget must agree with before it lets anybody sign. */
   expected: { chainId: number; diamond: Address; tokens: Record<string, Address> };
+  /** Local chains only: where its sandbox plays cards and banks, and that the shop may move the test clock. */
+  sandboxUrl: string | null;
   /** Local chains only: the node that signs for an account that it has unlocked. */
   testWallet: { rpcUrl: string; account: Address } | null;
 };
@@ -42,12 +44,15 @@ export function readSettings(path: string, { testWallet }: { testWallet: boolean
     networkId: text('network_id'),
     walletId: text('wallet_id'),
     payee: address('payment_address'),
-    currencies: Object.fromEntries(names.map((name) => [name, text('currencies', name)])),
+    currencies: Object.fromEntries(
+      Object.keys(Object(at('currencies'))).map((name) => [name, text('currencies', name)]),
+    ),
     expected: {
       chainId,
       diamond: address('diamond'),
       tokens: Object.fromEntries(names.map((name) => [name, address('tokens', name, 'address')])),
     },
+    sandboxUrl: chainId === LOCAL_CHAIN_ID ? text('sandbox_url') : null,
     testWallet: testWallet
       ? localOnly(chainId, { rpcUrl: text('rpc_url'), account: address('buyers', '0', 'address') })
       : null,

@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { Hono } from 'hono';
 import { secureHeaders } from 'hono/secure-headers';
 import { orderPage, shopPage } from './pages.ts';
-import { Platform, PlatformError } from './platform.ts';
-import { products } from './products.ts';
+import { Platform, PlatformError, verbs } from './platform.ts';
+import { FIAT, products } from './products.ts';
 import type { ShopSettings } from './settings.ts';
 
 const ID = '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}';
@@ -43,11 +43,16 @@ export function createShop(settings: ShopSettings): Hono {
   app.get('/', (c) => c.html(shopPage(settings)));
 
   app.post('/orders', async (c) => {
-    const { sku } = await c.req.parseBody();
+    const { sku, method = 'web3' } = await c.req.parseBody();
     const product = products.find((candidate) => candidate.sku === sku);
     if (!product) return c.text('No such product.', 404);
     const externalId = `${product.sku}-${crypto.randomUUID().slice(0, 8)}`;
-    const payment = await platform.createPayment({ ...product, externalId });
+    if (method !== 'web3' && method !== 'credit_card' && method !== 'bank_transfer') {
+      return c.text('No such way to pay.', 400);
+    }
+    const currency = method === 'web3' ? product.currency : FIAT;
+    const returnUrl = `${new URL(c.req.url).origin}/orders/{payment_id}`;
+    const payment = await platform.createPayment({ ...product, currency, externalId, method, returnUrl });
     return c.redirect(`/orders/${payment.id}`, 303);
   });
 
@@ -66,13 +71,20 @@ export function createShop(settings: ShopSettings): Hono {
 
   app.get(`/orders/:id{${ID}}/timeline`, async (c) => {
     const id = c.req.param('id');
-    const [{ status }, logs] = await Promise.all([platform.getPayment(id), platform.getLogs(id)]);
-    return c.json({ status, logs }, 200, { 'Cache-Control': 'no-store' });
+    const [{ status, rail }, logs] = await Promise.all([platform.getPayment(id), platform.getLogs(id)]);
+    return c.json({ status, logs, isOverpaid: rail !== null && rail.excess > 0 }, 200, { 'Cache-Control': 'no-store' });
   });
 
-  for (const verb of ['release', 'cancel'] as const) {
+  for (const verb of verbs) {
     app.post(`/orders/:id{${ID}}/${verb}`, async (c) => {
       await platform.ask(c.req.param('id'), verb);
+      return c.body(null, 204);
+    });
+  }
+
+  if (settings.sandboxUrl !== null) {
+    app.post(`/orders/:id{${ID}}/day`, async (c) => {
+      await platform.letDayPass();
       return c.body(null, 204);
     });
   }

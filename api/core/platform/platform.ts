@@ -28,16 +28,17 @@ export const DEFAULT_POLICY: DealPolicy = {
  */
 export async function createNode(
   sql: Sql,
-  node: { name: string; parentId?: string; policy?: Partial<DealPolicy>; local?: boolean },
+  node: { name: string; parentId?: string; policy?: Partial<DealPolicy>; local?: boolean; returnOrigins?: string[] },
 ): Promise<{ id: string }> {
-  const { name, parentId, policy, local = false } = node;
+  const { name, parentId, policy, local = false, returnOrigins = [] } = node;
   return await sql.begin(async (tx) => {
     const id = uuidv7();
     const [parent] = parentId ? await tx<{ path: string[] }[]>`select path from node where id = ${parentId}` : [];
     if (parentId && !parent) throw new CoreError('not_found', 'The parent node does not exist.');
     const path = [...(parent?.path ?? []), id];
     const [created] = await tx<{ id: string }[]>`
-      insert into node ${tx({ id, parentId: parentId ?? null, path, name, policy: tx.json(policy ?? {}), local })}
+      insert into node
+        ${tx({ id, parentId: parentId ?? null, path, name, policy: tx.json(policy ?? {}), local, returnOrigins })}
       on conflict (parent_id, name) do nothing returning id`;
     if (created) return created;
     return await only(tx<{ id: string }[]>`

@@ -5,7 +5,8 @@ const POLL_MS = 1_500;
 
 type Timeline = {
   status: string;
-  logs: { event_type: string; message: string; created_at: string; chain: { transaction_hash: string } | null }[];
+  isOverpaid: boolean;
+  logs: { event_type: string; message: string; created_at: string; proof: { transaction: string } | null }[];
 };
 
 const order = window.location.pathname;
@@ -27,7 +28,7 @@ if (checkout) {
   });
 }
 
-function entry({ event_type, message, created_at, chain }: Timeline['logs'][number]): HTMLLIElement {
+function entry({ event_type, message, created_at, proof }: Timeline['logs'][number]): HTMLLIElement {
   const item = document.createElement('li');
   const time = document.createElement('time');
   time.dateTime = created_at;
@@ -35,19 +36,30 @@ function entry({ event_type, message, created_at, chain }: Timeline['logs'][numb
   const name = document.createElement('strong');
   name.textContent = event_type.replace(/^payment\./, '').replaceAll('_', ' ');
   const words = document.createElement('span');
-  words.textContent = chain ? `${message} (${chain.transaction_hash.slice(0, 10)}…)` : message;
+  words.textContent = proof ? `${message} (${proof.transaction.slice(0, 10)}…)` : message;
   item.append(time, name, words);
   return item;
 }
 
 async function refresh(): Promise<void> {
-  const { status, logs }: Timeline = JSON.parse(await text(`${order}/timeline`));
+  const { status, isOverpaid, logs }: Timeline = JSON.parse(await text(`${order}/timeline`));
   const releasable = status === 'funded' || status === 'partially_released';
-  for (const button of buttons) {
-    const isRelease = button.dataset.verb === 'release';
-    const cancellable = ['pending', 'awaiting_deposit', 'expired', 'confirming', 'funded', 'partially_released'];
-    button.disabled = isRelease ? !releasable : !cancellable.includes(status);
-  }
+  const cancellable = [
+    'pending',
+    'awaiting_deposit',
+    'expired',
+    'confirming',
+    'funded',
+    'partially_released',
+    'failed',
+  ];
+  const isOpen: Record<string, boolean> = {
+    release: releasable,
+    cancel: cancellable.includes(status),
+    'refund-excess': isOverpaid,
+    day: true,
+  };
+  for (const button of buttons) button.disabled = !isOpen[button.dataset.verb ?? ''];
   timeline?.replaceChildren(...logs.map(entry));
 }
 
@@ -60,7 +72,7 @@ for (const button of buttons) {
   button.addEventListener('click', async () => {
     button.disabled = true;
     const response = await fetch(`${order}/${button.dataset.verb}`, { method: 'POST' });
-    if (answer) answer.textContent = response.ok ? 'Asked; the chain decides.' : await response.text();
+    if (answer) answer.textContent = response.ok ? 'Asked.' : await response.text();
     await refresh().catch(() => undefined);
   });
 }
