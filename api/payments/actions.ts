@@ -51,10 +51,10 @@ const hash = z
   .regex(/^0x[0-9a-fA-F]{64}$/, 'must be 32 bytes as hex')
   .transform((text) => text.toLowerCase() as Hex)
   .openapi({ type: 'string', pattern: '^0x[0-9a-fA-F]{64}$' });
-// The signature of a smart account may bundle several owners'; what is longer than this is no signature.
+// A smart account's may be empty, when it agreed on chain, or bundle several owners'; what is longer than this is no signature.
 const signature = z
   .string()
-  .regex(/^0x([0-9a-fA-F]{2}){64,2048}$/, 'must be 64 to 2048 bytes as hex')
+  .regex(/^0x([0-9a-fA-F]{2}){0,2048}$/, 'must be at most 2048 bytes as hex')
   .openapi({ example: `0x${'5b'.repeat(64)}1b` });
 const words = z
   .string()

@@ -1,7 +1,7 @@
 import { type Hex, hashTypedData, keccak256, stringToHex, toHex, zeroHash } from 'viem';
 import { beforeAll, describe, expect, inject, test } from 'vitest';
 import { escrowAbi, usdcAbi } from '../../contracts/abi.ts';
-import { openWallet, strangerAddress, type Wallet } from '../support/wallet.ts';
+import { chainOf, openWallet, strangerAddress, type Wallet } from '../support/wallet.ts';
 import { type Json, type Marketplace, openMarketplace, termsOf } from './marketplace.ts';
 
 let market: Marketplace;
@@ -281,6 +281,29 @@ describe('POST /api/v1/payments/{id}/settle', () => {
       { pointer: '/deadline', message: 'is over' },
     ]);
     expect((await market.get(`${path}/operations`)).json.total).toBe(0);
+  });
+
+  test('relays what an account with code agrees to (ERC-1271), and nothing else in its name', async () => {
+    const { payment, path, buyer, seller } = await fund();
+    const [split, other] = [
+      { to_payee: 4, deadline: soon() },
+      { to_payee: 6, deadline: soon() },
+    ];
+    const { digest, payer_signature } = await agree(path, split, { payer: buyer, payee: seller });
+    // Code that answers its magic value for that one digest, and reverts for any other.
+    const agrees = `0x6004357f${digest.slice(2)}14602c57600080fd5b631626ba7e60e01b60005260206000f3` as const;
+    await chainOf(inject('stack')).setCode({ address: seller.address, bytecode: agrees });
+    const payee_signature = '0x1271';
+    const refused = await agree(path, other, { payer: buyer, payee: seller });
+    const { status, json } = await market.post(`${path}/settle`, {
+      ...{ ...other, payer_signature: refused.payer_signature, payee_signature },
+    });
+    expect([status, json.errors?.[0]?.pointer]).toEqual([400, '/payee_signature']);
+    const before = await seller.balance();
+    const settled = await market.post(`${path}/settle`, { ...split, payer_signature, payee_signature });
+    expect(settled.status, JSON.stringify(settled.json)).toBe(202);
+    await market.untilStatus(payment.id, 'partially_refunded');
+    expect(await seller.balance()).toBe(before + 3_960_000n);
   });
 
   test('a release in between voids the signatures', async () => {
