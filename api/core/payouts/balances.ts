@@ -40,8 +40,9 @@ const lineNumber = (entry: bigint, kind: LineKind) => entry * 8n + BigInt(LINE_K
 /** The legs of a holder, as a condition on `d` (deal). */
 export function legsOfHolder(sql: Sql | Transaction, nodeId: string, holder: Holder) {
   if (typeof holder === 'object') return sql`d.node_id = ${nodeId} and d.party_id = ${holder.partyId}`;
-  const own = sql`d.party_id is null and d.payee in (select w.address from wallet w where w.node_id = ${nodeId})`;
-  return holder === 'own' ? sql`d.node_id = ${nodeId} and ${own}` : sql`d.node_id = ${nodeId} and not (${own})`;
+  // A payment on a rail may have no address to be paid at.
+  const own = sql`(d.party_id is null and coalesce(d.payee, '') in (select w.address from wallet w where w.node_id = ${nodeId}))`;
+  return holder === 'own' ? sql`d.node_id = ${nodeId} and ${own}` : sql`d.node_id = ${nodeId} and not ${own}`;
 }
 
 /** What each entry did to a leg, and its fee to come: what a release of all that is held would still take. */

@@ -16,6 +16,17 @@ export type WalletRow = {
   archivedAt: Date | null;
 };
 
+/** Where a node is paid on a network: its oldest wallet in use there. */
+export async function oldestWallet(
+  sql: Sql | Transaction,
+  { nodeId, networkId }: { nodeId: string; networkId: string },
+): Promise<Address | undefined> {
+  const [row] = await sql<Pick<WalletRow, 'address'>[]>`
+    select address from wallet
+    where node_id = ${nodeId} and network_id = ${networkId} and archived_at is null order by id limit 1`;
+  return row?.address;
+}
+
 /** One wallet. @throws not_found when its node is not the integration's or below it. */
 export async function getWallet(sql: Sql | Transaction, integration: Integration, id: string): Promise<WalletRow> {
   const [row] = await sql<WalletRow[]>`select * from wallet where id = ${id}`;
