@@ -8,6 +8,7 @@ import { numbersOf } from '../core/platform/numbers.ts';
 import { findCurrencies } from '../core/platform/platform.ts';
 import type { ChainStatus, CurrencyRow } from '../core/schema.ts';
 import { jsonNumber } from '../http.ts';
+import { payoutOfOrder, payoutSellersOfOrders } from './payout.ts';
 import {
   type Key,
   type OrderRow,
@@ -109,6 +110,7 @@ export const orderResponse = z
     orderSplits: z
       .array(z.object({ splits: z.array(splitAnswer) }))
       .openapi({ description: 'The split that holds, if there is one' }),
+    payoutSellers: z.array(payoutOfOrder).openapi({ description: 'What was, or is to be, paid out of it' }),
   })
   .openapi('Order');
 
@@ -162,9 +164,10 @@ async function operationsOf(
 export async function renderOrders(sql: Sql | Transaction, orders: readonly OrderRow[]): Promise<OrderBody[]> {
   const [splits, transactions] = await Promise.all([splitsOf(sql, orders), transactionsOf(sql, orders)]);
   const parties = splits.map(({ nodeId, partyId }) => ({ nodeId, id: partyId }));
-  const [around, sellers] = await Promise.all([
+  const [around, sellers, payouts] = await Promise.all([
     surroundingsOf(sql, orders, transactions),
     numbersOf(sql, 'seller', parties),
+    payoutSellersOfOrders(sql, orders),
   ]);
   return orders.map((order) => {
     const currency = currencyOf(order, around);
@@ -192,6 +195,7 @@ export async function renderOrders(sql: Sql | Transaction, orders: readonly Orde
         own.length === 0
           ? []
           : [{ splits: own.map((split) => renderSplit(split, { order, currency, paying, sellers })) }],
+      payoutSellers: payouts.get(order.id) ?? [],
     };
   });
 }

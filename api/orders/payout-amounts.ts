@@ -7,20 +7,9 @@ import type { Integration } from '../core/platform/platform.ts';
 import { createRouter, jsonBody, problems, requireIntegration, type Services } from '../http.ts';
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';
 import { body, json } from '../resource.ts';
+import { effectiveUnits, failureOf, failureReason, paymentOf, payoutPayment, payoutSurroundings } from './payout.ts';
 import { listPayouts, type PayoutRecord, requireFreePayout } from './payout-records.ts';
-import {
-  effectiveUnits,
-  failureOf,
-  failureReason,
-  findPayout,
-  merchantOfSeller,
-  paymentOf,
-  payoutPayment,
-  payoutSurroundings,
-  promisePayout,
-  removePayout,
-  sellerOf,
-} from './payouts.ts';
+import { findPayout, merchantOfSeller, promisePayout, removePayout, sellerOf } from './payouts.ts';
 import {
   amount,
   amountAnswer,

@@ -8,18 +8,9 @@ import type { Integration } from '../core/platform/platform.ts';
 import { createRouter, jsonBody, problems, requireIntegration, type Services } from '../http.ts';
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';
 import { body, json } from '../resource.ts';
+import { effectiveUnits, failureOf, failureReason, paymentStatus, payoutSurroundings, STATUS } from './payout.ts';
 import { listPayouts, type PayoutRecord, requireFreePayout } from './payout-records.ts';
-import {
-  effectiveUnits,
-  failureOf,
-  failureReason,
-  findPayout,
-  paymentStatus,
-  payoutSurroundings,
-  promisePayout,
-  removePayout,
-  STATUS,
-} from './payouts.ts';
+import { findPayout, promisePayout, removePayout } from './payouts.ts';
 import {
   amount,
   amountAnswer,

@@ -2,7 +2,7 @@
 // core, and what was asked of it. How either stands is the core's.
 import { columns, insertRows, type Sql, type Transaction } from '../core/database/db.ts';
 import { CoreError } from '../core/errors.ts';
-import { type Payout, findPayouts } from '../core/payouts/payouts.ts';
+import { findPayouts, type Payout } from '../core/payouts/payouts.ts';
 import type { Noun } from '../core/platform/numbers.ts';
 import { type Key, taken } from './records.ts';
 import type { Page } from './shapes.ts';
@@ -204,4 +204,27 @@ async function recordsOf(sql: Sql | Transaction, rows: readonly PayoutRow[]): Pr
     const payout = payouts.find(({ id }) => id === row.id);
     return payout ? [{ row, items: items.filter(({ payoutId }) => payoutId === row.id), payout }] : [];
   });
+}
+
+/** What a payment of the core is here: an order's, or a transfer's; neither when it was made elsewhere. */
+export type PaymentName = { merchantOrderId?: string; accountingEntry?: AccountingEntry; reasonLabel?: string };
+
+/** What payments of a node are, by their ids. */
+export async function paymentNames(
+  sql: Sql,
+  nodeId: string,
+  paymentIds: readonly string[],
+): Promise<Map<string, PaymentName>> {
+  if (paymentIds.length === 0) return new Map();
+  const ids = [...new Set(paymentIds)];
+  const [orders, transfers] = await Promise.all([
+    sql<{ paymentId: string; merchantOrderId: string }[]>`
+      select t.payment_id, o.merchant_order_id from orders_transaction t
+      join orders_order o on o.node_id = t.node_id and o.id = t.order_id
+      where t.node_id = ${nodeId} and t.type = 'PAYMENT' and t.payment_id = any(${ids}::uuid[])`,
+    sql<({ paymentId: string } & Required<Omit<PaymentName, 'merchantOrderId'>>)[]>`
+      select payment_id, accounting_entry, reason_label from orders_transfer
+      where node_id = ${nodeId} and payment_id = any(${ids}::uuid[])`,
+  ]);
+  return new Map([...orders, ...transfers].map(({ paymentId, ...name }) => [paymentId, name]));
 }

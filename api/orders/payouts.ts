@@ -9,12 +9,12 @@ import { findDeals } from '../core/payments/deals.ts';
 import { loadPayment } from '../core/payments/payments.ts';
 import { createPayout, deletePayout, type PayoutItem } from '../core/payouts/payouts.ts';
 import { findMerchant } from '../core/platform/merchants.ts';
-import { allotNumber, findByNumber, numbersOf } from '../core/platform/numbers.ts';
-import { findCurrencies, findCurrency, type Integration } from '../core/platform/platform.ts';
-import type { CurrencyRow } from '../core/schema.ts';
+import { allotNumber, findByNumber } from '../core/platform/numbers.ts';
+import type { Integration } from '../core/platform/platform.ts';
 import { createRouter, jsonBody, problems, requireIntegration, type Services } from '../http.ts';
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';
 import { body, json } from '../resource.ts';
+import { payoutResponse, renderPayouts } from './payout.ts';
 import {
   findTransfer,
   getPayout,
@@ -24,20 +24,14 @@ import {
   type PayoutItemRow,
   type PayoutNoun,
   type PayoutRecord,
-  payoutsOfOrders,
   requireFreePayout,
-  transfersOf,
 } from './payout-records.ts';
 import { findOrder, type Key, ordersOf, updateOrder } from './records.ts';
 import {
   amount,
-  amountAnswer,
   currencyCode,
   executionDate,
-  majorOf,
   merchantId,
-  momentAnswer,
-  number32Answer,
   pageCountAnswer,
   pageCountOf,
   pageOf,
@@ -60,9 +54,13 @@ const createPayoutRequest = z
     executionDate: executionDate.optional(),
     merchantPayoutSellerId: merchantId,
     currencyCode,
-    transfers: z.array(z.strictObject({ merchantTransferId: merchantId })).max(MAX_ITEMS).default([]).openapi({
-      description: 'Transfers to this seller, each paid out whole',
-    }),
+    transfers: z
+      .array(z.strictObject({ merchantTransferId: merchantId }))
+      .max(MAX_ITEMS)
+      .default([])
+      .openapi({
+        description: 'Transfers to this seller, each paid out whole',
+      }),
     payoutOrders: z
       .array(z.strictObject({ merchantGlobalOrderId: merchantId, payoutRequestedAmount: amount }))
       .max(MAX_ITEMS)
@@ -70,56 +68,6 @@ const createPayoutRequest = z
       .openapi({ description: 'What is to arrive of each order, the marketplace’s fee left out' }),
   })
   .openapi('CreatePayoutSeller');
-
-/** How a payout stands. */
-export const paymentStatus = z.enum(['PENDING', 'EXECUTED', 'REJECTED']).openapi({
-  description:
-    '`PENDING` until the chain, or the provider, has all of it; `EXECUTED`: what is effective was paid; `REJECTED`: nothing was (all but `PENDING` are inferred)',
-});
-
-/** What is paid by a payout as a whole. */
-export const payoutPayment = z.object({
-  paymentStatus,
-  paymentAmount: amountAnswer.openapi({ description: 'The sum of what is effective', example: 85 }),
-  currencyCode,
-});
-
-/** Why a part of a payout was not paid. */
-export const failureReason = z.string().nullable().openapi({
-  description: 'Why something of it was not paid; an addition',
-  example: 'A payment that is refunded cannot be released.',
-});
-
-const payoutFields = {
-  payoutSellerId: number32Answer,
-  merchantPayoutSellerId: merchantId,
-  reasonLabel,
-  executionDate: momentAnswer,
-  transfers: z.array(z.object({ merchantTransferId: merchantId, payoutAmount: amountAnswer, currencyCode })),
-  payoutOrders: z.array(
-    z.object({
-      merchantGlobalOrderId: merchantId,
-      payoutRequestedAmount: amountAnswer,
-      payoutEffectiveAmount: amountAnswer.openapi({
-        description: 'What is to arrive, and once executed what arrived: less when it was refunded meanwhile',
-      }),
-      payoutResidualAmount: amountAnswer.openapi({
-        description: 'What of the seller’s part of the order was then still to be paid out (inferred)',
-        example: 0,
-      }),
-      currencyCode,
-    }),
-  ),
-  payoutPayment,
-  failureReason,
-};
-
-/** A payout as orders show it. */
-export const payoutOfOrder = z.object(payoutFields);
-
-const payoutResponse = z.object({ ...payoutFields, solutionCode }).openapi('PayoutSeller');
-
-type PayoutBody = z.input<typeof payoutResponse>;
 
 const payoutParams = z.object({ ...sellerParams, payoutSellerId: pathNumber });
 
@@ -131,7 +79,7 @@ export function payoutRoutes(services: Services) {
   const shared = { tags: ['Payouts'], security: [{ oauth2: [] }] };
   const refusals = ['invalid_request', 'unauthenticated', 'not_found'] as const;
   const path = '/sellers/{sellerId}/payout-sellers';
-  const show = async (record: PayoutRecord): Promise<PayoutBody> => only(await renderPayouts(sql, [record]));
+  const show = async (record: PayoutRecord) => only(await renderPayouts(sql, [record]));
 
   router.openapi(
     createRoute({
@@ -207,7 +155,8 @@ export function payoutRoutes(services: Services) {
       method: 'delete',
       path: `${path}/{payoutSellerId}`,
       summary: 'Delete a payout that is PENDING and not under way',
-      description: 'Once its execution date has come, the release is on its way to the chain and nothing takes it back.',
+      description:
+        'Once its execution date has come, the release is on its way to the chain and nothing takes it back.',
       middleware: authenticated,
       request: { params: payoutParams },
       responses: {
@@ -315,7 +264,11 @@ async function payOrders(
 ): Promise<PayoutRecord> {
   return await transact(on, async (tx) => {
     const seller = await merchantOfSeller(tx, integration, sellerId, request.solutionCode);
-    const name = { nodeId: seller.nodeId, noun: 'payout_seller', merchantPayoutId: request.merchantPayoutSellerId } as const;
+    const name = {
+      nodeId: seller.nodeId,
+      noun: 'payout_seller',
+      merchantPayoutId: request.merchantPayoutSellerId,
+    } as const;
     await requireFreePayout(tx, name);
     const faults = new FieldFaults();
     const found = [
@@ -326,7 +279,8 @@ async function payOrders(
       faults.add('/payoutOrders', 'or transfers must name something to pay out');
     }
     const currencyIds = new Set(found.map(({ currencyId }) => currencyId));
-    if (currencyIds.size > 1) faults.add('/payoutOrders', 'are not all held in the same money: some were paid by card or transfer');
+    if (currencyIds.size > 1)
+      faults.add('/payoutOrders', 'are not all held in the same money: some were paid by card or transfer');
     faults.throwIfAny();
     const [currencyId = ''] = currencyIds;
     const record = await promisePayout(tx, integration, {
@@ -362,7 +316,8 @@ async function transferItems(
       faults.add(pointer, 'is not a transfer to this seller');
       continue;
     }
-    if (transfer.currencyCode !== code) faults.add('/currencyCode', `is not that of a transfer, ${transfer.currencyCode}`);
+    if (transfer.currencyCode !== code)
+      faults.add('/currencyCode', `is not that of a transfer, ${transfer.currencyCode}`);
     if (found.some(({ item }) => item.transferId === transfer.id)) faults.add(pointer, 'is named twice');
     if (!(await isExecuted(tx, transfer))) {
       throw new CoreError('illegal_transition', `The transfer ${merchantTransferId} is not EXECUTED.`);
@@ -402,123 +357,4 @@ async function orderItems(
     found.push({ item: { ...item, ...noted }, currencyId: payment.currencyId });
   }
   return found;
-}
-
-/** How a payout stands, in this dialect. */
-export function paymentOf({ payout, row }: PayoutRecord, currency: CurrencyRow): z.input<typeof payoutPayment> {
-  return {
-    paymentStatus: STATUS[payout.status],
-    paymentAmount: majorOf(effectiveUnits(payout.parts), currency),
-    currencyCode: row.currencyCode,
-  };
-}
-
-export const STATUS = { pending: 'PENDING', executed: 'EXECUTED', rejected: 'REJECTED' } as const;
-
-type Parts = PayoutRecord['payout']['parts'];
-
-/** What arrives of parts: what was paid, and what is still to be. */
-export function effectiveUnits(parts: Parts): bigint {
-  return parts.reduce((sum, { state, paidUnits, netUnits }) => {
-    if (state === 'rejected') return sum;
-    return sum + (paidUnits ?? netUnits);
-  }, 0n);
-}
-
-/** Why something of a payout was not paid. */
-export function failureOf({ payout }: PayoutRecord): string | null {
-  return payout.parts.find(({ failure }) => failure !== null)?.failure ?? null;
-}
-
-/** The currencies and numbers of payouts. */
-export async function payoutSurroundings(sql: Sql | Transaction, records: readonly PayoutRecord[]) {
-  const [first] = records;
-  const [currencies, numbers] = await Promise.all([
-    findCurrencies(
-      sql,
-      records.map(({ payout }) => payout.currencyId),
-    ),
-    first
-      ? numbersOf(
-          sql,
-          first.row.noun,
-          records.map(({ row }) => row),
-        )
-      : new Map<string, number>(),
-  ]);
-  return {
-    currencyOf: async ({ payout }: PayoutRecord): Promise<CurrencyRow> =>
-      currencies.find(({ id }) => id === payout.currencyId) ?? (await findCurrency(sql, payout.currencyId)),
-    numberOf: ({ row }: PayoutRecord): number => numbers.get(row.id) ?? 0,
-  };
-}
-
-async function renderPayouts(sql: Sql | Transaction, records: readonly PayoutRecord[]): Promise<PayoutBody[]> {
-  const items = records.flatMap((record) => record.items.map((item) => ({ nodeId: record.row.nodeId, ...item })));
-  const [{ currencyOf, numberOf }, orders, transfers] = await Promise.all([
-    payoutSurroundings(sql, records),
-    ordersOf(
-      sql,
-      items.flatMap(({ nodeId, orderId: id }) => (id === null ? [] : [{ nodeId, id }])),
-    ),
-    transfersOf(
-      sql,
-      items.map(({ nodeId }) => nodeId),
-      items.flatMap(({ transferId }) => transferId ?? []),
-    ),
-  ]);
-  return await Promise.all(
-    records.map(async (record) => {
-      const { row, payout } = record;
-      const currency = await currencyOf(record);
-      const effective = (item: PayoutItemRow) =>
-        majorOf(effectiveUnits(payout.parts.filter(({ paymentId }) => paymentId === item.paymentId)), currency);
-      return {
-        payoutSellerId: numberOf(record),
-        merchantPayoutSellerId: row.merchantPayoutId,
-        solutionCode: row.solutionCode,
-        reasonLabel: payout.label ?? '',
-        executionDate: payout.executeAt.toISOString(),
-        transfers: record.items.flatMap((item) => {
-          const transfer = transfers.find(({ id }) => id === item.transferId);
-          if (!transfer) return [];
-          const { merchantTransferId } = transfer;
-          return [{ merchantTransferId, payoutAmount: effective(item), currencyCode: row.currencyCode }];
-        }),
-        payoutOrders: record.items.flatMap((item) => {
-          const order = orders.find(({ id }) => id === item.orderId);
-          if (!order) return [];
-          return [
-            {
-              merchantGlobalOrderId: order.merchantOrderId,
-              payoutRequestedAmount: majorOf(item.requestedUnits, currency),
-              payoutEffectiveAmount: effective(item),
-              payoutResidualAmount: majorOf(item.leftUnits, currency),
-              currencyCode: row.currencyCode,
-            },
-          ];
-        }),
-        payoutPayment: paymentOf(record, currency),
-        failureReason: failureOf(record),
-      };
-    }),
-  );
-}
-
-/** The payouts that take of orders, as those show them, by the order's id. */
-export async function payoutSellersOfOrders(
-  sql: Sql | Transaction,
-  orders: readonly Key[],
-): Promise<Map<string, z.input<typeof payoutOfOrder>[]>> {
-  const records = await payoutsOfOrders(sql, orders);
-  const shown = await renderPayouts(sql, records);
-  return new Map(
-    orders.map(({ id }) => [
-      id,
-      records.flatMap(({ items }, index) => {
-        const { solutionCode: _, ...fields } = shown[index] ?? only<PayoutBody>([]);
-        return items.some(({ orderId }) => orderId === id) ? [fields] : [];
-      }),
-    ]),
-  );
 }

@@ -43,6 +43,9 @@ export const pathNumber = z
   .refine((number) => number <= MAX_NUMBER, `must be a whole number from 1 to ${MAX_NUMBER}`)
   .openapi({ type: 'integer', format: 'int32', minimum: 1, maximum: MAX_NUMBER, example: 123_456_789 });
 
+/** The seller that a path is about. */
+export const sellerParams = { sellerId: pathNumber };
+
 /** A moment in UTC. */
 export const executionDate = moment.openapi({
   description: 'ISO 8601',
@@ -57,6 +60,9 @@ export const day = z.iso
   .date('must be a date like 2017-07-21')
   .refine((text) => !text.startsWith('0000'), 'must not be in the year 0')
   .openapi({ format: 'date', example: '2017-07-21' });
+
+/** What the receiver of money reads. */
+export const reasonLabel = label.max(140).openapi({ example: 'payout for April 2023' });
 
 const pageNumber = (largest: number) =>
   z

@@ -255,11 +255,11 @@ async function createTransfer(
       faults.add('/currencyCode', 'is fiat money: no provider here moves it between the marketplace and its sellers');
     }
     const amountUnits = currency ? unitsOf({ text: request.amount, pointer: '/amount' }, currency, faults) : 0n;
-    const payee =
-      partyId && currency && (await payeeOf(tx, vault, { nodeId, partyId, currency, to: request.accountingEntry }));
+    const paid = partyId && currency ? { nodeId, partyId, currency, to: request.accountingEntry } : undefined;
+    const payee = paid && (await payeeOf(tx, vault, paid));
     if (payee && !payee.address) faults.add(payee.pointer, payee.missing);
     faults.throwIfAny();
-    if (!payee || !payee.address || !currency || partyId === null) throw new Error('A fault is missing.');
+    if (!payee?.address || !currency || partyId === null) throw new Error('A fault is missing.');
     const units = formatUnits(amountUnits, currency.decimals);
     const created = await createPayment(tx, vault, providers, {
       integration,

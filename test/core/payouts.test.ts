@@ -16,9 +16,10 @@ import { createNode, createWallet } from '../../api/core/platform/platform.ts';
 import { Providers } from '../../api/core/rails/provider.ts';
 import { rebuildNetwork } from '../../api/core/reconciliation/rebuild.ts';
 import { Vault } from '../../api/core/vault.ts';
-import { escrowAbi, usdcAbi } from '../../contracts/abi.ts';
+import { escrowAbi } from '../../contracts/abi.ts';
 import { feeAt } from '../../contracts/terms.ts';
-import { type Json, type Marketplace, openMarketplace, parseTerms } from '../api/marketplace.ts';
+import { type Marketplace, openMarketplace } from '../api/marketplace.ts';
+import { payCart } from '../support/cart.ts';
 import { openWallet, strangerAddress, type Wallet } from '../support/wallet.ts';
 
 const WAIT_MS = 25_000;
@@ -79,7 +80,7 @@ async function openMerchant() {
     const { json: payment } = await market.get(`/payments/${sale.paymentId}`);
     await market.untilStatus(sale.paymentId, 'awaiting_deposit');
     const widget = (await market.get(`/widget/payments/${sale.paymentId}`, payment.access_token)).json;
-    await payCart(widget);
+    await payCart(market.stack, widget);
     await market.untilStatus(sale.paymentId, 'funded');
     return sale;
   }
@@ -128,17 +129,6 @@ async function openMerchant() {
       lines,
     },
   };
-}
-
-/** Pays a widget's deals in one call, as one cart. */
-async function payCart(widget: Json) {
-  const { diamond } = market.stack;
-  const list = [widget.contract.arguments[0]].flat().map(parseTerms);
-  const token = { address: widget.token_address, abi: usdcAbi } as const;
-  const args = [diamond, BigInt(widget.price_units)] as const;
-  await buyer.mined(await buyer.client.writeContract({ ...token, functionName: 'approve', args }));
-  const call = { address: diamond, abi: escrowAbi, functionName: 'depositMany', args: [list] } as const;
-  await buyer.mined(await buyer.client.writeContract(call));
 }
 
 const sum = (lines: { amountUnits: bigint }[]) => lines.reduce((total, { amountUnits }) => total + amountUnits, 0n);

@@ -76,3 +76,24 @@ export async function checkMoney(
   }
   return money;
 }
+
+/** What a node means by each code, as it or the nearest node above states it, by code. */
+export async function listMoney(
+  sql: Sql | Transaction,
+  nodeId: string,
+): Promise<{ code: string; currencyId: string }[]> {
+  return await sql<{ code: string; currencyId: string }[]>`
+    select distinct on (stated.key) stated.key as code, stated.value::uuid as currency_id
+    from node n join node above on above.id = any(n.path) cross join lateral jsonb_each_text(above.currencies) stated
+    where n.id = ${nodeId} order by stated.key, array_position(n.path, above.id) desc`;
+}
+
+/** The merchants of an integration: its node and those below it that have a solution code. */
+export async function merchantsOf(
+  sql: Sql | Transaction,
+  { nodeId }: Pick<Integration, 'nodeId'>,
+): Promise<{ nodeId: string; solutionCode: string }[]> {
+  return await sql<{ nodeId: string; solutionCode: string }[]>`
+    select id as node_id, solution_code from node
+    where ${nodeId} = any(path) and solution_code is not null and archived_at is null order by id`;
+}

@@ -31,6 +31,7 @@ describe('POST /orders/v1/orders', () => {
       lastUpdateTimestamp: expect.stringMatching(/Z$/),
       items: [item],
       transactions: [],
+      payoutSellers: [],
       orderSplits: [],
     });
   });
