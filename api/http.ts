@@ -9,7 +9,7 @@ import type { Logger } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
 import { addressList, clientAddress, includesAddress } from './address.ts';
 import { isMirrorMissing } from './core/chain/mirror.ts';
-import type { Sql } from './core/database/db.ts';
+import { isDatabaseAway, type Sql } from './core/database/db.ts';
 import { CoreError, type ErrorCode, errorTable, type FieldFault, FieldFaults } from './core/errors.ts';
 import type { IntegrationClaims, Tokens } from './core/platform/auth.ts';
 import { type Integration, integrationFinder } from './core/platform/platform.ts';
@@ -278,6 +278,11 @@ export function renderError(log: Logger) {
     }
     if (isMirrorMissing(error)) {
       return renderProblem(c, 'upstream_unavailable', 'The mirror of the chain is being built: ask again in a while.');
+    }
+    if (isDatabaseAway(error)) {
+      log.error({ requestId: c.get('requestId'), err: error }, 'the database is away');
+      c.header('Retry-After', '1');
+      return renderProblem(c, 'upstream_unavailable', 'The database does not answer: ask again in a while.');
     }
     if (error instanceof HTTPException && error.status === 400) {
       return renderProblem(c, 'invalid_request', 'The request could not be read.');

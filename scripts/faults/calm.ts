@@ -1,7 +1,8 @@
 /** The calm after a phase: nothing is disturbed any more, and everything that was begun must come to rest. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { moveClock } from './performer.ts';
-import { CONFIRMATIONS, type Stage } from './stage.ts';
+import { CONFIRMATIONS } from './schedule.ts';
+import type { Stage } from './stage.ts';
 
 const POLL_MS = 250;
 // Far more than any retry of ours waits, but for webhooks: their waiting is what the clock is moved for.
@@ -9,6 +10,8 @@ const REST_WITHIN_MS = 120_000;
 // Longer than the longest pause between two attempts within a run, a breaker's included.
 const SKIP_SECONDS = 900;
 const WEBHOOK_PATIENCE_MS = 2_500;
+// While other things still move, webhooks come of themselves.
+const MIXED_PATIENCE_MS = 20_000;
 
 type Unrest = { what: string; count: number };
 
@@ -16,16 +19,15 @@ type Unrest = { what: string; count: number };
 export async function comeToRest(stage: Stage): Promise<void> {
   const deadline = Date.now() + REST_WITHIN_MS;
   for (const kept of [...stage.apis, ...stage.workers, stage.indexer]) await kept.up();
-  let webhooksSince = Date.now();
+  let movedAt = Date.now();
   for (;;) {
     const unrest = await findUnrest(stage).catch((error: Error) => [{ what: error.message, count: 1 }]);
     if (unrest.length === 0) return;
     if (Date.now() > deadline) throw new Error(unrest.map(({ what, count }) => `${count} ${what}`).join(', '));
-    const onlyWebhooks = unrest.every(({ what }) => what === WAITING);
-    if (!onlyWebhooks) webhooksSince = Date.now();
-    else if (Date.now() - webhooksSince > WEBHOOK_PATIENCE_MS) {
+    const patienceMs = unrest.every(({ what }) => what === WAITING) ? WEBHOOK_PATIENCE_MS : MIXED_PATIENCE_MS;
+    if (unrest.some(({ what }) => what === WAITING) && Date.now() - movedAt > patienceMs) {
       await moveClock(stage, SKIP_SECONDS);
-      webhooksSince = Date.now();
+      movedAt = Date.now();
     }
     await sleep(POLL_MS);
   }

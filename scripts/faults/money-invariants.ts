@@ -2,7 +2,8 @@
 import { type Address, erc20Abi, type Hex, isAddressEqual } from 'viem';
 import { dealId, feeAt, offerId } from '../../contracts/terms.ts';
 import { type DealState, heldBy, type Recomputed } from './recomputation.ts';
-import { CONFIRMATIONS, type Stage } from './stage.ts';
+import { CONFIRMATIONS } from './schedule.ts';
+import type { Stage } from './stage.ts';
 import type { Made } from './workload.ts';
 
 /** One thing that is not as it must be. */

@@ -69,18 +69,17 @@ export class Performer {
     };
   }
 
-  /** Performs a phase; resolves when its time is over and every fault has ended. */
+  /** Performs a phase; when its time is over nodes and receiver behave again. Resolves when every fault has ended. */
   async perform({ forMs, faults }: Phase): Promise<void> {
     const startedAt = Date.now();
     await Promise.all([
-      sleep(forMs),
+      sleep(forMs).then(() => this.#heal()),
       ...faults.map(async (planned) => {
         await sleep(Math.max(0, startedAt + planned.atMs - Date.now()));
         this.#log(describeFault(planned));
         await this.#one(planned).catch((error) => this.#note(`${planned.kind}: ${(error as Error).message}`));
       }),
     ]);
-    this.#heal();
     await this.#postgres;
   }
 

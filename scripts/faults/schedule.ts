@@ -46,7 +46,7 @@ export type Fault =
 /** A fault and when it comes, in milliseconds from the start of its phase. */
 export type Planned = Fault & { atMs: number };
 
-/** A time of faults, and nothing else in it than its length. */
+/** A time of faults; one may come after it, when everything else is healed. */
 export type Phase = { forMs: number; faults: Planned[] };
 
 // Three fifths of a run are faults; the rest is for coming right and for looking.
@@ -55,9 +55,12 @@ const MINUTE_MS = 60_000;
 // Rates of a minute, for which sixty give more than 200 kills of each, 50 of PostgreSQL, 100 reorgs and 10,000 forged tokens.
 const PER_MINUTE = { api: 4, worker: 4, indexer: 4, rpc: 6, reorg: 2, webhook: 2, tokens: 1 };
 const TOKENS_AT_ONCE = 200;
-/** Deeper than the confirmations of the stage's network (stage.ts): what had counted is taken back. */
+/** Blocks that make a fact count on the stage's network. */
+export const CONFIRMATIONS = 3;
 const DEEPEST_REORG = 8;
+// Deeper than the confirmations: what had counted is taken back.
 const DEEP_REORG = 6;
+const UNDISTURBED_MS = 10_000;
 
 /** The schedule of `minutes` (at least one phase), the same for the same seed and minutes. */
 export function scheduleOf(seed: number, minutes: number): Phase[] {
@@ -122,9 +125,8 @@ function addReorgs(
   add: (fault: Fault, atMs?: number) => void,
 ): void {
   const kept = () => random.pick(['all', 'some', 'some', 'none'] as const);
-  // One takes back what had counted, late enough that something had.
-  const deepAt = Math.floor(forMs * (0.6 + 0.3 * random.next()));
-  add({ kind: 'reorg', depth: random.whole(DEEP_REORG, DEEPEST_REORG), kept: kept() }, deepAt);
+  // One takes back what had counted: it comes when payments had some seconds without any other fault.
+  add({ kind: 'reorg', depth: random.whole(DEEP_REORG, DEEPEST_REORG), kept: kept() }, forMs + UNDISTURBED_MS);
   if (index % 3 === 0) {
     // While the indexer is down.
     const atMs = random.whole(0, Math.floor(forMs / 2));

@@ -22,10 +22,9 @@ import { type Node, startNode } from './nodes.ts';
 import { Kept } from './processes.ts';
 import type { Random } from './random.ts';
 import { type Receiver, startReceiver } from './receiver.ts';
+import { CONFIRMATIONS } from './schedule.ts';
 import { Wallet } from './wallets.ts';
 
-/** Blocks that make a fact count on the stage's network; a reorganisation may be deeper. */
-export const CONFIRMATIONS = 3;
 /** How many blocks stand before the first payment: no reorganisation goes below them. */
 const SETTLED_BLOCKS = 24;
 const WALLETS = 24;

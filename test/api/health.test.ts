@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { createApp } from '../../api/app.ts';
-import { connect, migrate, type Sql } from '../../api/core/database/db.ts';
+import { connect, isDatabaseAway, migrate, type Sql } from '../../api/core/database/db.ts';
 import { Tokens } from '../../api/core/platform/auth.ts';
 import { createChain, createNetwork } from '../../api/core/platform/platform.ts';
 import { Vault } from '../../api/core/vault.ts';
@@ -75,6 +75,40 @@ describe('GET /readyz', () => {
     const market = await testMarketplace();
     const { json } = await readyz(market.sql);
     expect(json.problems.map((problem: Json) => problem.part)).not.toContain('worker');
+  });
+});
+
+describe('any request while the database is away', () => {
+  test.each([
+    ['refuses connections', 'postgres://nobody:hunter2@127.0.0.1:9/none'],
+    ['has no such database', stack.databaseUrl.replace(/[^/]*$/, 'not_there')],
+  ])('503 when it %s, to be asked again, and says nothing of it', async (_, url) => {
+    const nowhere = connect(url, { maxConnections: 1 });
+    const headers = {
+      Authorization: `Bearer ${await new Tokens(stack.secret).issueIntegrationToken(crypto.randomUUID())}`,
+    };
+    const response = await appOver(nowhere).request('/api/v1/networks', { headers });
+    await nowhere.end();
+    expect([response.status, response.headers.get('Retry-After')]).toEqual([503, '1']);
+    const text = await response.text();
+    expect(JSON.parse(text)).toMatchObject({ code: 'upstream_unavailable', retryable: true });
+    expect(text).not.toMatch(/hunter2|not_there|127\.0\.0\.1/);
+  });
+
+  test('503 when its sessions are ended, and 200 right after', async () => {
+    const market = await testMarketplace();
+    const waiting = market.sql`select pg_sleep(30)`.catch((error: unknown) => error);
+    const ender = connect(stack.databaseUrl, { maxConnections: 1 });
+    await expect
+      .poll(async () => {
+        const ended = await ender`
+          select pg_terminate_backend(pid) from pg_stat_activity where query like 'select pg_sleep(30)%'`;
+        return ended.length;
+      })
+      .toBe(1);
+    await ender.end();
+    expect(isDatabaseAway(await waiting)).toBe(true);
+    expect((await market.get('/networks')).status).toBe(200);
   });
 });
 

@@ -124,6 +124,21 @@ describe('an endpoint that fails', () => {
     expect(new Set((await deliveriesOf(endpoint)).map(({ status }) => status))).toEqual(new Set(['delivered']));
   });
 
+  test('many requests that fail at once are one outage: the first probe comes after half a minute', async () => {
+    const dispatchers = [openDispatcher(), openDispatcher()];
+    const { receiver, endpoint } = await openEndpoint();
+    const payments = await Promise.all(Array.from({ length: 20 }, () => market.createPayment()));
+    receiver.answer = 503;
+    for (const { id } of payments) await happen(id, 1);
+    await run(...dispatchers);
+    expect(receiver.received.length).toBeGreaterThan(5);
+    expect(await breakerOf(endpoint)).toMatchObject({ state: 'open', failures: 5 });
+    receiver.answer = 204;
+    await runFor(50 * SECOND, 5 * SECOND, ...dispatchers);
+    expect(await breakerOf(endpoint)).toMatchObject({ state: 'closed' });
+    expect(receiver.accepted).toHaveLength(payments.length);
+  });
+
   test('on one event only: that payment waits, longer and longer, up to three days; others go on', async () => {
     const dispatcher = openDispatcher();
     const { receiver, endpoint } = await openEndpoint();

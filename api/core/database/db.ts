@@ -101,6 +101,24 @@ export function isMissingRelation(error: unknown): boolean {
   return error instanceof postgres.PostgresError && (error.code === '42P01' || error.code === '3F000');
 }
 
+// What postgres.js says of a session that it lost or never had, and what the system says of the connection below it.
+const AWAY = new Set([
+  'CONNECTION_CLOSED',
+  'CONNECTION_DESTROYED',
+  'CONNECT_TIMEOUT',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+]);
+// PostgreSQL: connection exceptions, no such database (yet), no resources (connections, disk), ended or not taking sessions just now.
+const AWAY_STATES = /^(08|3D000|53|57P0)/;
+
+/** Whether `error` says that the database was not there, or left meanwhile: the same request may succeed once it is back. */
+export function isDatabaseAway(error: unknown): boolean {
+  if (error instanceof postgres.PostgresError) return AWAY_STATES.test(error.code);
+  return error instanceof Error && 'code' in error && AWAY.has(String(error.code));
+}
+
 // The queue's own migrations report themselves at length; a failure is thrown all the same.
 const silent = new Logger(() => () => {});
 

@@ -347,9 +347,12 @@ export class Dispatcher {
     this.#options.onAlert({ nodeId, endpointId: id, what: 'breaker closed' });
   }
 
-  async #countFailure(tx: Transaction, { nodeId, id }: Endpoint, now: Date): Promise<void> {
+  async #countFailure(tx: Transaction, { nodeId, id, openUntil }: Endpoint, now: Date): Promise<void> {
+    // What was under way when the breaker opened fails with it, and says nothing about how long the outage lasts.
+    const isProbe = openUntil !== null;
     const [counted] = await tx<{ failures: number }[]>`
-      update webhook_endpoint set failures = failures + 1 where node_id = ${nodeId} and id = ${id} returning failures`;
+      update webhook_endpoint set failures = failures + 1
+      where node_id = ${nodeId} and id = ${id} and (open_until is null or ${isProbe}) returning failures`;
     const failures = counted?.failures ?? 0;
     if (failures < BREAKER_FAILURES) return;
     const pause = Math.min(FIRST_PROBE_MS * 2 ** Math.min(failures - BREAKER_FAILURES, 10), MAX_PROBE_MS);
