@@ -13,8 +13,12 @@ import {
   createNetwork,
   createNode,
   createWallet,
+  nameMerchant,
 } from '../../api/core/platform/platform.ts';
 import type { NetworkEntry } from '../deploy.ts';
+
+/** By which requests of the orders surface name the node. */
+export const SOLUTION_CODE = 'MPDEAL-KEEP';
 
 /** What a node's terms leave open. */
 export type SeedPolicy = {
@@ -84,6 +88,8 @@ export async function seed(sql: Sql, options: SeedOptions): Promise<Seed> {
   const euro = await createFiat(sql, { code: 'EUR', decimals: 2 });
   currencies.EUR = euro.id;
   const node = await createNode(sql, { name: options.nodeName, policy: options.policy, local: true, returnOrigins });
+  const dollar = currencies.USDC === undefined ? {} : { USD: currencies.USDC };
+  await nameMerchant(sql, node.id, { solutionCode: SOLUTION_CODE, currencies: { ...dollar, EUR: euro.id } });
   const wallet = await createWallet(sql, {
     nodeId: node.id,
     networkId: network.id,

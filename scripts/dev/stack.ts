@@ -11,7 +11,7 @@ import { requireFolder, requireNode } from './preflight.ts';
 import { Problem } from './problem.ts';
 import { describeExit, type RunningProcess, stopEverything } from './processes.ts';
 import type { Progress } from './progress.ts';
-import { type SeedPolicy, seed } from './seed.ts';
+import { type SeedPolicy, SOLUTION_CODE, seed } from './seed.ts';
 import {
   buildWidget,
   type ServiceOptions,
@@ -189,6 +189,7 @@ export class Stack {
       diamond: entry.diamond,
       tokens: Object.fromEntries(Object.values(entry.tokens).map(({ symbol, ...token }) => [symbol, token])),
       node_id: seeded.nodeId,
+      solution_code: SOLUTION_CODE,
       chain_id: seeded.chainId,
       network_id: seeded.networkId,
       wallet_id: seeded.walletId,

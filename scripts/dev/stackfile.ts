@@ -25,6 +25,8 @@ export type StackFile = {
   diamond: Address;
   tokens: Record<string, { address: Address; decimals: number }>;
   node_id: string;
+  /** Names the node on the orders surface. */
+  solution_code: string;
   chain_id: string;
   network_id: string;
   wallet_id: string;

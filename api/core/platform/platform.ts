@@ -46,6 +46,17 @@ export async function createNode(
   });
 }
 
+/** Names a node, unless it is named, as its merchant's requests do: a solution code, and ids of currencies by ISO 4217 code. */
+export async function nameMerchant(
+  sql: Sql,
+  nodeId: string,
+  { solutionCode, currencies }: { solutionCode: string; currencies: Record<string, string> },
+): Promise<void> {
+  await sql`
+    update node set solution_code = ${solutionCode}, currencies = ${sql.json(currencies)}
+    where id = ${nodeId} and solution_code is null`;
+}
+
 /** Adds a chain by its EIP-155 id. */
 export async function createChain(
   sql: Sql,
