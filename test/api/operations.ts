@@ -89,6 +89,18 @@ async function openMerchant(market: Marketplace): Promise<Record<string, () => u
   await shop.split(order, [shop.splitOf(seller, 65, 6.5)]);
   const { transactionId } = await shop.pay(order);
   const next = await shop.createOrder({ amount: 65 });
+  const transfer = {
+    sellerId: seller.sellerId,
+    solutionCode: shop.solutionCode,
+    reasonLabel: 'fee',
+    currencyCode: 'EUR',
+  };
+  const { json: transferred } = await shop.send('POST', '/transfers', {
+    body: {
+      ...{ ...transfer, accountingEntry: 'TRANSFER_TO_MARKETPLACE', reasonCode: 'FEE' },
+      ...{ amount: 65, merchantTransferId: crypto.randomUUID() },
+    },
+  });
   return {
     solutionCode: () => shop.solutionCode,
     merchantGlobalOrderId: () => next.merchantGlobalOrderId,
@@ -96,6 +108,8 @@ async function openMerchant(market: Marketplace): Promise<Record<string, () => u
     orderId: () => order.orderId,
     sellerId: () => seller.sellerId,
     transactionId: () => transactionId,
+    transferId: () => transferred.transferId,
+    merchantTransferId: () => crypto.randomUUID(),
   };
 }
 
