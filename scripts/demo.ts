@@ -3,14 +3,19 @@
  * a second one is cancelled after funding; every step is printed with the balances that it left behind, and checked.
  */
 import { Command } from 'commander';
-import { formatUnits, type Hex, isHex } from 'viem';
+import { formatUnits, type Hex, isHex, parseEther } from 'viem';
+import { generatePrivateKey, privateKeyToAddress } from 'viem/accounts';
 import { type Buyer, createBuyer } from './demo/buyer.ts';
 import { Shop } from './demo/shop.ts';
+import { playStory, type Signer } from './demo/story.ts';
 import { describe, Problem } from './dev/problem.ts';
 import { type Progress, startProgress } from './dev/progress.ts';
 import { readStackFile, type StackFile } from './dev/stackfile.ts';
 
-type Flags = { data: string; currency: string; price: string; json: boolean };
+// Two transactions of a seller, at any price that a test chain has.
+const COIN_FOR_GAS = parseEther('0.05');
+
+type Flags = { data: string; currency: string; price: string; story: boolean; json: boolean };
 /** Base units of one token. */
 type Balances = { buyer: bigint; escrow: bigint; payee: bigint; fee: bigint };
 type Story = { payment_id: string; status: string; deposit_transaction: Hex; changes: Record<keyof Balances, string> };
@@ -26,9 +31,7 @@ class Demo {
   constructor(stack: StackFile, shop: Shop, flags: Flags, progress: Progress) {
     const token = stack.tokens[flags.currency];
     if (token === undefined) {
-      throw new Problem(
-        `No currency ${flags.currency} here: choose --currency ${Object.keys(stack.tokens).join(' or ')}.`,
-      );
+      throw new Problem(`No currency ${flags.currency} here: choose --currency ${currencyNames(stack)}.`);
     }
     this.#token = token;
     this.#stack = stack;
@@ -115,10 +118,43 @@ function buyerKey(stack: StackFile): Hex {
   );
 }
 
+/** Plays the story of a cart with three sellers. */
+async function tellStory(stack: StackFile, { currency, json }: Flags, progress: Progress): Promise<void> {
+  const token = stack.tokens[currency];
+  const currencyId = stack.currencies[currency];
+  if (!token || !currencyId)
+    throw new Problem(`No currency ${currency} here: choose --currency ${currencyNames(stack)}.`);
+  const shop = await Shop.open(stack);
+  const signer = (wallet: Buyer): Signer => ({
+    address: wallet.address,
+    pay: async (payment) => void (await wallet.pay(await shop.widget(payment))),
+    send: async (call) => void (await wallet.send(call)),
+  });
+  const buyer = createBuyer(stack, buyerKey(stack));
+  const seller = createBuyer(stack, generatePrivateKey());
+  await buyer.giveCoin(seller.address, COIN_FOR_GAS);
+  const stranger = () => privateKeyToAddress(generatePrivateKey());
+  const scene = { ...stack, token, currency_id: currencyId, arbiter: await shop.arbiter() };
+  const end = await playStory(scene, {
+    ...{ buyer: signer(buyer), seller: signer(seller), otherSellers: [stranger(), stranger()] },
+    ...{ marketplace: stranger(), fees: stranger(), tell: (line) => progress.step(line) },
+  });
+  progress.line(
+    `\nAll as it should be: ${end.checks} times the accounts summed to the chain. What each wallet has more:`,
+  );
+  for (const [who, change] of Object.entries(end.changes)) progress.line(`  ${who.padEnd(12)} ${change}`);
+  if (json) console.log(JSON.stringify(end));
+}
+
+function currencyNames({ tokens }: StackFile): string {
+  return Object.keys(tokens).join(' or ');
+}
+
 async function run(flags: Flags): Promise<void> {
   const progress = startProgress(flags);
   try {
     const stack = readStackFile(flags.data);
+    if (flags.story) return await tellStory(stack, flags, progress);
     const demo = new Demo(stack, await Shop.open(stack), flags, progress);
     progress.line('1. Paid and released');
     const released = await demo.play('release');
@@ -138,10 +174,11 @@ await new Command()
   .option('--data <dir>', 'folder of the stack, where stack.json is', '.data')
   .option('--currency <code>', 'USDC or USDT', 'USDC')
   .option('--price <amount>', 'in the currency', '25.5')
+  .option('--story', 'one cart with three sellers instead, told by the orders surface', false)
   .option('--json', 'print one JSON object on standard output, the steps on standard error', false)
   .addHelpText(
     'after',
-    '\nExamples:\n  npm run demo\n  npm run demo -- --currency USDT --price 3.99 --data .data/second',
+    '\nExamples:\n  npm run demo\n  npm run demo -- --story\n  npm run demo -- --currency USDT --price 3.99 --data .data/second',
   )
   .action(run)
   .parseAsync();

@@ -31,6 +31,10 @@ export type Buyer = ReturnType<typeof createBuyer>;
 
 /** Numbers travel as decimal text: this makes bigints of them, as the ABI says. */
 function fromJson(value: unknown, parameter: AbiParameter): unknown {
+  if (Array.isArray(value)) {
+    const entry = { ...parameter, type: parameter.type.replace(/\[\]$/, '') };
+    return value.map((part) => fromJson(part, entry));
+  }
   if ('components' in parameter) {
     const fields = value as Record<string, unknown>;
     return Object.fromEntries(
@@ -82,6 +86,12 @@ export function createBuyer(stack: Pick<StackFile, 'rpc_url' | 'eip155_id' | 'di
       await client.readContract({
         ...{ address: stack.diamond, abi: escrowAbi, functionName: 'creditOf', args: [token, owner] },
       }),
+    /** Signs and sends a call as it is. */
+    send: async (call: { to: Address; data: Hex }): Promise<TransactionReceipt> =>
+      await mined(await client.sendTransaction(call)),
+    /** Gives coin for gas, in wei. */
+    giveCoin: async (to: Address, value: bigint): Promise<TransactionReceipt> =>
+      await mined(await client.sendTransaction({ to, value })),
     /** Allows the diamond exactly the price, then makes the call of the widget's data. @throws Problem when that is not this stack's diamond */
     async pay(widget: WidgetPayment): Promise<TransactionReceipt> {
       if (widget.contract === null) throw new Problem('The widget gives no call data: a deposit is not possible now.');

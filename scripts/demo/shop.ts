@@ -15,6 +15,8 @@ export type Payment = {
   deal: { amount_units: string; fee_units: string };
 };
 
+type Node = { effective_policy: { arbiter: `0x${string}` | null } };
+
 const HOUR_MS = 3_600_000;
 const POLL_MS = 200;
 const WAIT_MS = 60_000;
@@ -54,7 +56,7 @@ export class Shop {
   }
 
   /** What the payment's widget gets with the payment's own access token. */
-  async widget({ id, access_token }: Payment): Promise<WidgetPayment> {
+  async widget({ id, access_token }: Pick<Payment, 'id' | 'access_token'>): Promise<WidgetPayment> {
     return (await this.#call(`/widget/payments/${id}`, { token: access_token })) as WidgetPayment;
   }
 
@@ -66,6 +68,13 @@ export class Shop {
   /** Asks for the cancellation of a payment. */
   async cancel(id: string): Promise<void> {
     await this.#call(`/payments/${id}/cancel`, { body: {} });
+  }
+
+  /** The arbiter that the node's policy names. */
+  async arbiter(): Promise<`0x${string}`> {
+    const { effective_policy: policy } = (await this.#call(`/nodes/${this.#stack.node_id}`)) as Node;
+    if (policy.arbiter !== null) return policy.arbiter;
+    throw new Problem('The node names no arbiter, who would settle the dispute.');
   }
 
   /** Has every event of the shop's node sent to this URL. */
