@@ -273,6 +273,7 @@ function problemExample(code: ErrorCode): z.input<typeof problemSchema> {
 export function renderError(log: Logger) {
   return (error: Error, c: Context<Env>): Response => {
     if (error instanceof CoreError) {
+      if (error.code === 'unauthenticated') c.header('WWW-Authenticate', 'Bearer');
       if (error.retryAfterSeconds !== undefined) c.header('Retry-After', String(error.retryAfterSeconds));
       return renderProblem(c, error.code, error.message, error.faults);
     }

@@ -19,12 +19,20 @@ import { refuseFrozen } from './orders.ts';
 import { type OrderRow, type SplitRow, splitsOf, type TransactionRow, transactionsOf } from './records.ts';
 import { unitsOf } from './shapes.ts';
 import { findSeller } from './splits.ts';
-import type { TransactionRequest } from './transactions.ts';
+
+/** What a request says of the money; the amount is its own text. */
+type Said = {
+  merchantTransactionId: string;
+  amount: string;
+  currencyCode: string;
+  paymentMethodName: string;
+  sellerId?: number | undefined;
+};
 
 /** What a transaction is about in the core. */
 type Asked = Pick<TransactionRow, 'paymentId' | 'operationIds' | 'amountUnits'>;
 
-type Request = { order: OrderRow; paying: LockedPayment | null; request: TransactionRequest };
+type Request = { order: OrderRow; paying: LockedPayment | null; request: Said };
 
 // A buyer who is sent a link pays within days; until then the terms, and the sellers' prices in them, stand.
 const DEPOSIT_PERIOD_MS = 7 * 86_400_000;
@@ -66,7 +74,7 @@ export async function requestPayment(
   faults.throwIfAny();
   if (!rail) throw new Error('A rail without a fault is missing.');
 
-  const legs = await legsOf(tx, vault, order, splits, major);
+  const legs = await legsOf(tx, vault, order, { splits, onChain: rail.method === 'web3', major });
   const created = await inDialect(
     createPayment(tx, vault, providers, {
       integration,
@@ -94,7 +102,7 @@ export async function requestPayment(
   return { paymentId: created.record.payment.id, operationIds: [], amountUnits };
 }
 
-function checkCurrency(order: OrderRow, request: TransactionRequest, faults: FieldFaults): void {
+function checkCurrency(order: OrderRow, request: Said, faults: FieldFaults): void {
   if (request.currencyCode === order.currencyCode) return;
   faults.add('/currencyCode', `is not the order's, ${order.currencyCode}`);
 }
@@ -102,7 +110,7 @@ function checkCurrency(order: OrderRow, request: TransactionRequest, faults: Fie
 /** How the money comes, and in what. */
 async function railOf(
   tx: Transaction,
-  { paymentMethodName: name, currencyCode }: TransactionRequest,
+  { paymentMethodName: name, currencyCode }: Said,
   currency: CurrencyRow,
   faults: FieldFaults,
 ): Promise<{ method: PaymentMethod; currency: CurrencyRow } | undefined> {
@@ -118,26 +126,20 @@ async function railOf(
   return { method, currency: inIt };
 }
 
+/** Each split as a leg; a provider pays its seller by name, the escrow at a wallet. */
 async function legsOf(
   tx: Transaction,
   vault: Services['vault'],
   order: OrderRow,
-  splits: readonly SplitRow[],
-  major: (units: bigint) => string,
+  { splits, onChain, major }: { splits: readonly SplitRow[]; onChain: boolean; major: (units: bigint) => string },
 ) {
   const parties = splits.map(({ nodeId, partyId }) => ({ nodeId, id: partyId }));
-  const [addresses, sellers] = await Promise.all([
-    payoutAddresses(
-      tx,
-      vault,
-      order.nodeId,
-      parties.map(({ id }) => id),
-    ),
-    numbersOf(tx, 'seller', parties),
-  ]);
+  const ids = parties.map(({ id }) => id);
+  const sellers = await numbersOf(tx, 'seller', parties);
+  const addresses = onChain ? await payoutAddresses(tx, vault, order.nodeId, ids) : undefined;
   return splits.map((split) => ({
     externalId: String(sellers.get(split.partyId) ?? ''),
-    paymentAddress: addresses.get(split.partyId),
+    paymentAddress: addresses?.get(split.partyId),
     partyId: split.partyId,
     paidPrice: major(split.amountUnits),
     fee: major(split.feeUnits),
@@ -215,7 +217,7 @@ async function meantLegs(
   tx: Transaction,
   order: OrderRow,
   legs: readonly DealRow[],
-  { sellerId }: TransactionRequest,
+  { sellerId }: Said,
   faults: FieldFaults,
 ): Promise<readonly DealRow[]> {
   if (sellerId === undefined) return legs;

@@ -60,9 +60,6 @@ const createTransactionRequest = z
   })
   .openapi('CreateTransaction');
 
-/** What `POST /transactions` takes. */
-export type TransactionRequest = z.output<typeof createTransactionRequest>;
-
 const createdResponse = transactionResponse
   .extend({
     accessToken: z.string().nullable().openapi({
@@ -224,7 +221,7 @@ async function register(
   on: Sql | Transaction,
   services: Services,
   integration: Integration,
-  request: TransactionRequest,
+  request: z.output<typeof createTransactionRequest>,
 ): Promise<Key> {
   return await transact(on, async (tx) => {
     const nodeId = await findMerchant(tx, integration, request.solutionCode);

@@ -207,6 +207,8 @@ describe('errors', () => {
     const problem = (await response.json()) as Record<string, unknown>;
     expect(problem).toMatchObject({ type: 'urn:dealkeep:problem:not_found', code: 'not_found', retryable: false });
     expect(problem.request_id).toBe(response.headers.get('X-Request-Id'));
+    const strange = await market.app.request('/orders/v1/orders');
+    expect([strange.status, strange.headers.get('WWW-Authenticate')]).toEqual([401, 'Bearer']);
   });
 });
 

@@ -83,7 +83,7 @@ function fieldsOf(market: Marketplace): Record<string, () => unknown> {
 
 /** A merchant's order, split and being paid, in the words of the orders surface. */
 async function openMerchant(market: Marketplace): Promise<Record<string, () => unknown>> {
-  const shop = await shopOf(market);
+  const shop = await shopOf(market, market.app.request);
   const seller = await shop.addSeller();
   const order = await shop.createOrder({ amount: 65 });
   await shop.split(order, [shop.splitOf(seller, 65, 6.5)]);

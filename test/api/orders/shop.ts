@@ -13,11 +13,15 @@ export type Seller = { sellerId: number; partyId: string; address: `0x${string}`
 
 /** Opens a merchant on the shared stack, whose EUR is the test USDC; CHF is fiat money that no provider takes there. */
 export async function openShop(options: Parameters<typeof openMarketplace>[0] = {}): Promise<Shop> {
-  return await shopOf(await openMarketplace(options));
+  const market = await openMarketplace(options);
+  return await shopOf(market, market.app.request);
 }
 
-/** Makes a merchant of a marketplace. */
-export async function shopOf(market: Marketplace) {
+/** Makes a merchant of a marketplace, whose surface answers to `request`. */
+export async function shopOf(
+  market: Omit<Marketplace, 'app'>,
+  request: (path: string, init: RequestInit) => Response | Promise<Response>,
+) {
   const solutionCode = `MP${randomBytes(2).toString('hex').toUpperCase()}-${randomBytes(2).toString('hex').toUpperCase()}`;
   const franc = await createFiat(market.sql, { code: 'CHF', decimals: 2 });
   const currencies = [
@@ -35,7 +39,7 @@ export async function shopOf(market: Marketplace) {
     path: string,
     { body, token = market.token, headers = {} }: { body?: Json; token?: string | null; headers?: Json } = {},
   ): Promise<Answer & { headers: Headers }> {
-    const response = await market.app.request(`/orders/v1${path}`, {
+    const response = await request(`/orders/v1${path}`, {
       method,
       headers: {
         ...(token !== null && { Authorization: `Bearer ${token}` }),
