@@ -9,7 +9,7 @@ import { CoreError, FieldFaults } from '../core/errors.ts';
 import { formatUnits } from '../core/money.ts';
 import { lockPayment } from '../core/payments/actions.ts';
 import { createPayment } from '../core/payments/creation.ts';
-import { loadPayment, loadPayments, type PaymentRecord } from '../core/payments/payments.ts';
+import { authorizePayment, loadPayment, loadPayments, type PaymentRecord } from '../core/payments/payments.ts';
 import { payoutAddresses } from '../core/people/parties.ts';
 import { findMerchant, findMoney, nodesOf } from '../core/platform/merchants.ts';
 import { allotNumber, findByNumber, numbersOf } from '../core/platform/numbers.ts';
@@ -147,17 +147,16 @@ export function transferRoutes(services: Services) {
     async (c) => {
       const integration = c.get('integration');
       const request = c.req.valid('json');
-      const withToken = async (on: Sql | Transaction, key: Key) => {
-        const shown = await show(on, key);
-        const record = await loadPayment(on, { nodeId: key.nodeId, paymentId: shown.paymentId });
+      const withToken = async (on: Sql | Transaction, shown: TransferBody) => {
+        const record = await loadPayment(on, await authorizePayment(on, integration, shown.paymentId));
         return { ...shown, accessToken: accessTokenOf(services.tokens, integration, record) };
       };
       return await once(
         c,
         services,
         201,
-        async (on) => withToken(on, await createTransfer(on, services, integration, request)),
-        async (on, answer) => withToken(on, await findByNumber(on, integration.nodeId, 'transfer', answer.transferId)),
+        async (on) => withToken(on, await show(on, await createTransfer(on, services, integration, request))),
+        withToken,
       );
     },
   );
@@ -255,7 +254,8 @@ async function createTransfer(
       faults.add('/currencyCode', 'is fiat money: no provider here moves it between the marketplace and its sellers');
     }
     const amountUnits = currency ? unitsOf({ text: request.amount, pointer: '/amount' }, currency, faults) : 0n;
-    const paid = partyId && currency ? { nodeId, partyId, currency, to: request.accountingEntry } : undefined;
+    const paid =
+      partyId && currency?.type === 'token' ? { nodeId, partyId, currency, to: request.accountingEntry } : undefined;
     const payee = paid && (await payeeOf(tx, vault, paid));
     if (payee && !payee.address) faults.add(payee.pointer, payee.missing);
     faults.throwIfAny();
