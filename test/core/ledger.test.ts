@@ -3,7 +3,13 @@ import fc from 'fast-check';
 import { v7 as uuidv7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { connect, type Sql } from '../../api/core/database/db.ts';
-import { balancesOf, type DealEvent, type DealParties, postDealEvents } from '../../api/core/ledger.ts';
+import {
+  balancesOf,
+  type DealEvent,
+  type DealParties,
+  postDealEvents,
+  postWithdrawals,
+} from '../../api/core/ledger.ts';
 import { createChain, createCurrency, createNetwork, createNode } from '../../api/core/platform/platform.ts';
 
 const AMOUNT = 1_000n;
@@ -147,6 +153,90 @@ describe('the ledger', () => {
     await expect(sql`update ledger_posting set amount_units = 1`).rejects.toThrow('never changed');
     await expect(sql`delete from ledger_entry`).rejects.toThrow('never changed');
     await expect(sql`truncate ledger_posting`).rejects.toThrow('never changed');
+  });
+});
+
+/** A withdrawal and all fees that were ever earned before it. */
+type Withdrawal = { source: string; effectiveAt: Date; earned: bigint };
+
+describe('withdrawals of fees', () => {
+  async function newFees() {
+    const owner = `fee recipient ${uuidv7()}`;
+    const account = { nodeId, owner, currencyId };
+    const deal = { ...newDeal(), feeRecipient: owner };
+    await post(deal, [event('released', AMOUNT, 0n)]);
+    const asked: string[] = [];
+    const bring = async (withdrawals: Withdrawal[], options: { verify?: boolean } = {}) =>
+      await sql.begin((tx) =>
+        postWithdrawals(
+          tx,
+          account,
+          withdrawals,
+          async ({ source, earned }) => {
+            asked.push(source);
+            return earned;
+          },
+          options,
+        ),
+      );
+    const balance = async (type: 'fee' | 'withdrawn') => {
+      const [row] = await sql<{ units: bigint }[]>`
+        select coalesce(sum(p.amount_units), 0) as units from ledger_account a
+        join ledger_posting p on p.node_id = a.node_id and p.account_id = a.id
+        where a.node_id = ${nodeId} and a.type = ${type} and a.owner = ${owner}`;
+      return row?.units ?? 0n;
+    };
+    return { bring, balance, asked };
+  }
+
+  const withdrawal = (source: string, earned: bigint): Withdrawal => ({ source, effectiveAt: new Date(2_000), earned });
+
+  test('follow any history through any reorganisation; what is posted already is not asked for again', async () => {
+    // Each history: what had been earned before each withdrawal, never less than before the one before.
+    const histories = fc
+      .array(fc.bigInt(0n, 10n), { maxLength: 5 })
+      .map((gains) => gains.map((_, index) => gains.slice(0, index + 1).reduce((sum, gain) => sum + gain, 0n)));
+    await fc.assert(
+      fc.asyncProperty(fc.array(histories, { minLength: 1, maxLength: 3 }), fc.nat(4), async (forks, kept) => {
+        const fees = await newFees();
+        let chain: Withdrawal[] = [];
+        for (const [fork, history] of forks.entries()) {
+          const before = chain;
+          chain = history.map((earned, index) => {
+            const same = before[index];
+            return index < kept && same?.earned === earned ? same : withdrawal(`${uuidv7()} ${fork}:${index}`, earned);
+          });
+          await fees.bring(chain);
+          fees.asked.length = 0;
+          await fees.bring(chain);
+          // What took nothing is asked for each time, and posts nothing.
+          const paying = chain.filter(({ earned }, index) => earned !== (chain[index - 1]?.earned ?? 0n));
+          expect(fees.asked.filter((source) => paying.some((event) => event.source === source))).toEqual([]);
+          const taken = chain.at(-1)?.earned ?? 0n;
+          expect([await fees.balance('fee'), await fees.balance('withdrawn')]).toEqual([FEE - taken, taken]);
+        }
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test('an amount that a reorganisation changed under the same name is found by a look at everything', async () => {
+    const fees = await newFees();
+    await fees.bring([withdrawal(`${uuidv7()} one`, 7n)]);
+    const again = [withdrawal(`${uuidv7()} two`, 7n)];
+    await fees.bring(again);
+    const changed = again.map((event) => ({ ...event, earned: 9n }));
+    await fees.bring(changed);
+    expect(await fees.balance('withdrawn')).toBe(7n);
+    await fees.bring(changed, { verify: true });
+    expect([await fees.balance('fee'), await fees.balance('withdrawn')]).toEqual([FEE - 9n, 9n]);
+  });
+
+  test('two workers that post the same at once post it once', async () => {
+    const fees = await newFees();
+    const one = [withdrawal(`${uuidv7()} once`, FEE)];
+    await Promise.all([fees.bring(one), fees.bring(one), fees.bring(one)]);
+    expect([await fees.balance('fee'), await fees.balance('withdrawn')]).toEqual([0n, FEE]);
   });
 });
 
