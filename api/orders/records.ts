@@ -183,18 +183,6 @@ export async function insertTransaction(
   if (added.length === 0) throw taken('merchantTransactionId');
 }
 
-/** @throws conflict when the merchant has a transaction of this name. */
-export async function requireFreeTransaction(
-  tx: Transaction,
-  nodeId: string,
-  merchantTransactionId: string,
-): Promise<void> {
-  const known = await tx`
-    select 1 from orders_transaction
-    where node_id = ${nodeId} and merchant_transaction_id = ${merchantTransactionId}`;
-  if (known.length > 0) throw taken('merchantTransactionId');
-}
-
 /** One transaction. @throws not_found */
 export async function getTransaction(sql: Sql | Transaction, { nodeId, id }: Key): Promise<TransactionRow> {
   const [row] = await sql<TransactionRow[]>`

@@ -23,7 +23,6 @@ import {
   type Key,
   listTransactions,
   lockOrder,
-  requireFreeTransaction,
   updateOrder,
   updateTransaction,
 } from './records.ts';
@@ -226,7 +225,6 @@ async function register(
   return await transact(on, async (tx) => {
     const nodeId = await findMerchant(tx, integration, request.solutionCode);
     const { order, paying } = await lockOrder(tx, await findOrder(tx, nodeId, request.merchantGlobalOrderId));
-    await requireFreeTransaction(tx, nodeId, request.merchantTransactionId);
     const asked =
       request.type === 'PAYMENT'
         ? await requestPayment(tx, services, integration, { order, paying, request })

@@ -65,6 +65,16 @@ describe('POST /orders/v1/order-splits', () => {
     ]);
   });
 
+  test('400: a seller of a node below the merchant’s', async () => {
+    const name = crypto.randomUUID();
+    const node_id = await shop.market.openChild();
+    const below = await shop.market.post('/parties', { node_id, kind: 'firm', external_ids: { orders: name } });
+    const { id: partyId, seller_id: sellerId } = below.json;
+    expect(await refusal(() => [shop.splitOf({ sellerId, partyId, address: '0x' }, 64, 0)])).toContain(
+      '/splits/0/sellerId is not a seller of the merchant',
+    );
+  });
+
   test.each([
     ['negative', -64, '/splits/0/amount must not be negative'],
     ['huge', 1e40, '/splits/0/amount is more than a deal can hold'],

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Vault } from '../../../api/core/vault.ts';
 import { payCart } from '../../support/cart.ts';
 import type { Json } from '../marketplace.ts';
 import { openShop, refusalOf, type Seller, type Shop } from './shop.ts';
@@ -92,6 +93,12 @@ describe('POST /orders/v1/transactions, a PAYMENT', () => {
     const again = await shop.send('POST', '/transactions', { body, headers });
     expect([again.status, again.json.accessToken]).toEqual([201, first.json.accessToken]);
     expect(await shop.countRows()).toBe(before);
+    const { sql, stack, integrationId } = shop.market;
+    const key = headers['Idempotency-Key'];
+    const [row] = await sql<{ answer: Buffer }[]>`select answer from idempotent_request where key = ${key}`;
+    const place = ['idempotent_request', integrationId, 'POST /orders/v1/transactions', key] as const;
+    const kept = JSON.parse(new Vault(stack.secret).openText(place, row?.answer ?? Buffer.alloc(0)));
+    expect(kept).toMatchObject({ transactionId: first.json.transactionId, accessToken: null });
   });
 
   test('the access token is null for who may not read one', async () => {
