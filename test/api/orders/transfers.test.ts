@@ -77,7 +77,7 @@ describe('POST /orders/v1/transfers', () => {
       executionDate: expect.stringMatching(/Z$/),
       status: 'PENDING',
       paymentId: expect.any(String),
-      paymentStatus: 'pending',
+      paymentStatus: expect.stringMatching(/^(pending|awaiting_deposit)$/),
       expiresAt: expect.stringMatching(/Z$/),
       accessToken: expect.any(String),
     });
