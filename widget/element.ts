@@ -12,13 +12,15 @@ type View = typeof import('./view.ts').view;
 
 // A file that could not be loaded is asked for again; meanwhile the payment goes on without words.
 const RELOAD_MS = 2_000;
+// When it gets short: often enough to hurry, seldom enough to let somebody listen.
+const SAID_MINUTES: readonly number[] = [5, 1];
 
-/** The language that an element stands in, across shadow trees. */
+/** The language that stands around an element, across shadow trees. */
 export function languageAround(element: Element): string | null {
-  const near = element.closest('[lang]');
+  const near = element.parentElement?.closest('[lang]:not([lang=""])');
   if (near) return near.getAttribute('lang');
   const root = element.getRootNode();
-  return root instanceof ShadowRoot ? languageAround(root.host) : null;
+  return root instanceof ShadowRoot ? root.host.getAttribute('lang') || languageAround(root.host) : null;
 }
 
 /** What `dealkeep-change` tells; it never holds the access token. */
@@ -82,12 +84,18 @@ export class DealkeepCheckout extends LitElement {
   #checkout: Checkout | null = null;
   /** Markup and words, which come after the first paint. */
   #view: View | null = null;
+  #secondsLeft: typeof import('./view.ts').secondsLeft | null = null;
   #words: Words | null = null;
   #speaksRails = false;
   /** The wish that the words are for. */
   #spoken: string | null = null;
   #announced = '';
   #focusHeading = false;
+  #tick: ReturnType<typeof setTimeout> | undefined;
+  /** Said to who does not see the page, besides the state. */
+  #notice = '';
+  /** The last minutes that were said to be left. */
+  #minutesSaid: number | null = null;
 
   constructor() {
     super();
@@ -117,6 +125,7 @@ export class DealkeepCheckout extends LitElement {
     super.disconnectedCallback();
     this.#checkout?.stop();
     this.#checkout = null;
+    clearTimeout(this.#tick);
   }
 
   protected override willUpdate(changed: PropertyValues<this>): void {
@@ -142,6 +151,8 @@ export class DealkeepCheckout extends LitElement {
     return this.#view({
       snapshot: isSpoken ? snapshot : { ...snapshot, name: 'loading' },
       words: this.#words,
+      now: Date.now(),
+      notice: this.#notice,
       rpcUrl: this.rpcUrl,
       returnUrl: this.returnUrl,
       act: this.#act,
@@ -149,6 +160,8 @@ export class DealkeepCheckout extends LitElement {
       handOver: () => void this.#checkout?.handOver(this.returnUrl),
       takeWay: (route) => this.#checkout?.flow?.takeWay(route),
       copied: (key) => this.#checkout?.patch({ copied: key }),
+      copy: (address) => void this.#copy(address),
+      print: (event) => void this.#print(event),
     });
   }
 
@@ -157,6 +170,41 @@ export class DealkeepCheckout extends LitElement {
     if (this.#focusHeading && !this.shadowRoot?.activeElement) {
       this.shadowRoot?.querySelector<HTMLElement>('[data-focus]')?.focus();
     }
+    this.#countDown();
+  }
+
+  /** Draws anew each second while there is a time to pay, and says when it gets short. */
+  #countDown(): void {
+    clearTimeout(this.#tick);
+    const { snapshot } = this.#checkout ?? {};
+    const leftSeconds = snapshot ? (this.#secondsLeft?.(snapshot, Date.now()) ?? 0) : 0;
+    if (leftSeconds === 0 || !this.isConnected) return;
+    const minutes = Math.ceil(leftSeconds / 60);
+    if (SAID_MINUTES.includes(minutes) && minutes !== this.#minutesSaid) {
+      this.#minutesSaid = minutes;
+      this.#say(this.#words?.say('countdown.soon', { count: minutes }) ?? '');
+    }
+    this.#tick = setTimeout(() => this.requestUpdate(), 1_000);
+  }
+
+  #say(notice: string): void {
+    this.#notice = notice;
+    this.requestUpdate();
+  }
+
+  async #copy(address: string): Promise<void> {
+    // Pages without a secure context have no clipboard; the address stands there to be selected.
+    const isCopied = await navigator.clipboard?.writeText(address).then(
+      () => true,
+      () => false,
+    );
+    if (isCopied) this.#say(this.#words?.say('balance.copied') ?? '');
+  }
+
+  async #print({ target }: Event): Promise<void> {
+    const details = (target as Element).closest('details');
+    const { printReceipt } = await import('./print.ts');
+    if (details) printReceipt(details);
   }
 
   /** Brings markup and words, again when another language is wanted. */
@@ -182,7 +230,11 @@ export class DealkeepCheckout extends LitElement {
 
   async #loadView(language: Language, onRail: boolean): Promise<View | null> {
     try {
-      if (!onRail) return (await import('./view.ts')).view;
+      const { view, contentStyles, secondsLeft } = await import('./view.ts');
+      const { adoptedStyleSheets: sheets } = this.renderRoot as ShadowRoot;
+      if (contentStyles.styleSheet && !sheets.includes(contentStyles.styleSheet)) sheets.push(contentStyles.styleSheet);
+      this.#secondsLeft = secondsLeft;
+      if (!onRail) return view;
       const rails = await import('./rails/rails.ts');
       return await rails.speak(language, this.renderRoot as ShadowRoot);
     } catch {

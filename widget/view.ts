@@ -1,17 +1,24 @@
 // Owns the checkout's markup: a pure function of the snapshot. What it says is in screens.ts, what happens in states.ts.
 import { html, nothing, svg, type TemplateResult } from 'lit';
 import { chainInfo } from './chains.ts';
+import { explorerLink, receipt } from './receipt.ts';
 import type { RouteName } from './routes.ts';
 import { type Action, agreement, amount, type Screen, screen, wayInWords } from './screens.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { StateName } from './states.ts';
 import { shortHex, type TextKey, type Words } from './words.ts';
 
+export { contentStyles } from './content-styles.ts';
+
 /** What there is to show, and what the buyer's hands lead to. */
 export type ViewOptions = {
   /** Null: the element still lacks a property. */
   snapshot: Snapshot | null;
   words: Words;
+  /** Unix milliseconds: what the countdown counts from. */
+  now: number;
+  /** What has to be said besides the state, for who does not see it. */
+  notice: string;
   rpcUrl: string | null;
   returnUrl: string | null;
   act: (action: Action) => void;
@@ -20,6 +27,9 @@ export type ViewOptions = {
   handOver: () => void;
   /** A detail was copied. */
   copied: (key: string) => void;
+  /** Puts the wallet's address into the clipboard. */
+  copy: (address: string) => void;
+  print: (event: Event) => void;
 };
 
 const stages: readonly TextKey[] = ['stage.wallet', 'stage.approve', 'stage.pay', 'stage.confirmation'];
@@ -62,57 +72,79 @@ const withWallet: ReadonlySet<StateName> = new Set([
   'stopped',
 ]);
 
+const DAY_SECONDS = 86_400;
+
+/** The seconds that are left to pay, at least 0; null where nothing can be paid, or no more has to be. */
+export function secondsLeft({ payment, name }: Snapshot, now: number): number | null {
+  if (!payment || name === 'submitted' || name === 'mined') return null;
+  if (!['awaiting_deposit', 'pending'].includes(payment.status)) return null;
+  return Math.max(0, Math.ceil((Date.parse(payment.expires_at) - now) / 1_000));
+}
+
+/** `1:05:09`, or `5:09` within the last hour. */
+function clock(seconds: number): string {
+  const two = (value: number) => `${Math.floor(value) % 60}`.padStart(2, '0');
+  const hours = Math.floor(seconds / 3_600);
+  return hours > 0 ? `${hours}:${two(seconds / 60)}:${two(seconds)}` : `${Math.floor(seconds / 60)}:${two(seconds)}`;
+}
+
 /** The whole checkout. */
 export function view(options: ViewOptions): TemplateResult {
-  const { snapshot, words, rpcUrl, returnUrl, act, choose, takeWay, handOver } = options;
+  const { snapshot, words, now, notice, rpcUrl, returnUrl, act, choose, takeWay, handOver, copy, print } = options;
   const { tag, direction } = words;
   const label = words.say('label.checkout');
   if (!snapshot)
     return html`<section part="card" class="card" lang=${tag} dir=${direction} aria-label=${label} aria-busy="true"></section>`;
   const shown = screen(snapshot, words, { rpcUrl });
-  const isBusy = shown.tone === 'busy';
   return html`
     <section part="card" class="card" lang=${tag} dir=${direction} aria-label=${label} data-state=${snapshot.name}>
-      ${header(snapshot, words)} ${progress(snapshot, words)}
+      ${header(snapshot, words, now)} ${progress(snapshot, words)}
       <div class="panel" data-tone=${shown.tone}>
-        <div role="status" class="message" aria-busy=${isBusy}>
+        <div role="status" part="message" class="message">
           ${icon(shown.tone)}
           <div>
-            <h2 data-focus tabindex="-1">${shown.title}</h2>
-            <p>${shown.text}</p>
+            <h2 part="title" data-focus tabindex="-1">${shown.title}</h2>
+            <p part="text">${shown.text}</p>
           </div>
         </div>
         ${snapshot.name === 'ready' && snapshot.wallets.length > 0 ? walletList(snapshot, choose) : nothing}
         ${snapshot.name === 'ready' ? otherDevice(snapshot, words, handOver) : nothing}
+        ${snapshot.name === 'short_of_token' ? missing(snapshot, words, copy) : nothing}
         ${snapshot.name === 'review' ? terms(snapshot, words) : nothing}
         ${snapshot.name === 'review' && snapshot.ways.length > 1 ? otherWays(snapshot, words, takeWay) : nothing}
         ${shown.actions.length > 0 ? buttons(shown, act) : nothing}
         ${snapshot.name === 'submitted' || snapshot.name === 'mined' ? lost(words, act) : nothing}
+        ${receipt(snapshot, words, print)}
         ${ended.has(snapshot.name) ? wayBack(returnUrl, shown, words) : nothing}
       </div>
       ${snapshot.stale ? html`<p class="stale" role="alert">${words.say('label.stale')}</p>` : nothing}
       ${transaction(snapshot, words)} ${account(snapshot, words, act)}
-      <footer>${shield} <span>${words.say('label.held')}</span></footer>
+      <p role="status" class="hidden">${notice}</p>
+      <footer part="footer">${shield} <span>${words.say('label.held')}</span></footer>
     </section>
   `;
 }
 
-function header(snapshot: Snapshot, words: Words): TemplateResult | typeof nothing {
+function header(snapshot: Snapshot, words: Words, now: number): TemplateResult | typeof nothing {
   const { payment, name } = snapshot;
   // What was refused is not shown as if it were true.
   if (!payment || name === 'refused') return nothing;
   const until = words.moment(new Date(payment.expires_at));
-  const isPayable =
-    name !== 'submitted' && name !== 'mined' && ['awaiting_deposit', 'pending'].includes(payment.status);
+  const leftSeconds = secondsLeft(snapshot, now);
+  const counting =
+    leftSeconds !== null && leftSeconds < DAY_SECONDS
+      ? html`<span>${words.say('countdown.left')} <bdi role="timer" part="countdown">${clock(leftSeconds)}</bdi></span>`
+      : nothing;
   return html`
-    <header>
-      <p class="amount">
-        <span class="label">${words.say(isPayable ? 'label.to_pay' : 'label.amount')}</span> ${amount(words, snapshot)}
+    <header part="header">
+      <p class="amount" part="amount">
+        <span class="label">${words.say(leftSeconds === null ? 'label.amount' : 'label.to_pay')}</span> ${amount(words, snapshot)}
       </p>
-      <p class="chip">${chainInfo(payment.network_id ?? 0).name}</p>
+      <p class="chip"><bdi>${chainInfo(payment.network_id ?? 0).name}</bdi></p>
       <p class="meta">
         <span>${words.say('label.order')} <bdi>${payment.external_id}</bdi></span>
-        ${isPayable ? html`<span>${words.say('label.pay_before')} <time datetime=${payment.expires_at}>${until}</time></span>` : nothing}
+        ${leftSeconds === null ? nothing : html`<span>${words.say('label.pay_before')} <time datetime=${payment.expires_at}>${until}</time></span>`}
+        ${counting}
       </p>
     </header>
   `;
@@ -171,9 +203,32 @@ function buttons({ actions, tone }: Screen, act: (action: Action) => void): Temp
   `;
 }
 
+/** What the wallet lacks, and where to send it. */
+function missing(snapshot: Snapshot, words: Words, copy: ViewOptions['copy']): TemplateResult {
+  const { account: address, payment, balanceUnits } = snapshot;
+  const have = balanceUnits ?? 0n;
+  const need = BigInt(payment?.price_units ?? 0);
+  const lacking = amount(words, snapshot, need - have);
+  const chain = chainInfo(payment?.network_id ?? 0).name;
+  return html`
+    <div class="box">
+      <dl class="sum">
+        <div><dt>${words.say('balance.need')}</dt><dd>${amount(words, snapshot)}</dd></div>
+        <div><dt>${words.say('balance.have')}</dt><dd>${amount(words, snapshot, have)}</dd></div>
+        <div><dt>${words.say('balance.missing')}</dt><dd><strong>${lacking}</strong></dd></div>
+      </dl>
+      <p>${words.say('balance.how', { missing: lacking, chain })}</p>
+      <p class="line">
+        <span>${words.say('balance.address')}<br /><code>${address}</code></span>
+        <button part="button" class="link" data-action="copy" @click=${() => copy(address ?? '')}>${words.say('balance.copy')}</button>
+      </p>
+    </div>
+  `;
+}
+
 function terms(snapshot: Snapshot, words: Words): TemplateResult {
   return html`
-    <details>
+    <details part="details">
       <summary>${words.say('label.details')}</summary>
       <dl>
         ${agreement(snapshot, words).map(
@@ -240,17 +295,16 @@ export function wayBack(returnUrl: string | null, { actions }: Screen, words: Wo
 
 function transaction({ transactionHash, payment }: Snapshot, words: Words): TemplateResult | typeof nothing {
   if (!transactionHash || !payment) return nothing;
-  const { explorerUrl } = chainInfo(payment.network_id ?? 0);
-  const short = html`<code title=${transactionHash}>${shortHex(transactionHash)}</code>`;
-  const link = html`<a href="${explorerUrl}/tx/${transactionHash}" target="_blank" rel="noopener noreferrer">${short}</a>`;
-  return html`<p class="line"><span>${words.say('label.transaction')}</span>${explorerUrl ? link : short}</p>`;
+  return html`<p class="line"><span>${words.say('label.transaction')}</span>${explorerLink(words, payment.network_id ?? 0, transactionHash)}</p>`;
 }
 
-function account({ name, wallet, account: address }: Snapshot, words: Words, act: (action: Action) => void) {
+function account(snapshot: Snapshot, words: Words, act: (action: Action) => void) {
+  const { name, wallet, account: address, balanceUnits } = snapshot;
   if (!address || !wallet || !withWallet.has(name)) return nothing;
+  const balance = balanceUnits === null || name !== 'review' ? '' : amount(words, snapshot, balanceUnits);
   return html`
     <p class="line">
-      <span>${wallet.name} <code title=${address}>${shortHex(address)}</code></span>
+      <span><bdi>${wallet.name}</bdi> <code title=${address}>${shortHex(address)}</code> <bdi class="balance">${balance}</bdi></span>
       ${
         name === 'review'
           ? html`<button part="button" class="link" data-action="another" @click=${() => act('another')}>${words.say('action.change_wallet')}</button>`

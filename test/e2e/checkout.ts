@@ -73,13 +73,13 @@ export async function hostPages(apiUrl: string, market: Pick<Marketplace, 'get'>
   const app = new Hono();
   app.get('/pay/:id', (c) => {
     const id = c.req.param('id');
-    const { rpc = '', theme = '' } = c.req.query();
+    const { rpc = '', theme = '', lang = '' } = c.req.query();
     return c.html(`<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Checkout</title>
       <meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
       <style>:root{color-scheme:light dark}body{margin:24px;background:light-dark(#f6f5f2,#101413)}</style></head>
       <body><main><h1 style="font:600 20px system-ui;margin:0 0 32px">A shop</h1>
       <script type="module" src="${apiUrl}/widget/v1/dealkeep.js"></script>
-      <dealkeep-checkout id="checkout" api="${apiUrl}" payment-id="${id}" rpc-url="${rpc}" theme="${theme}"
+      <dealkeep-checkout id="checkout" api="${apiUrl}" payment-id="${id}" rpc-url="${rpc}" theme="${theme}" lang="${lang}"
         return-url="http://127.0.0.1/shop"></dealkeep-checkout>
       <script type="module">
         const checkout = document.getElementById('checkout');
@@ -213,19 +213,33 @@ export class CheckoutPage {
     await this.look(true);
   }
 
-  /** What axe-core finds wrong with the page, in both colour schemes. */
-  async violations(): Promise<string[]> {
+  /** What axe-core finds wrong with the page, in these colour schemes. */
+  async violations(schemes: readonly ('dark' | 'light')[] = ['dark', 'light']): Promise<string[]> {
     const source = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
     const found = [];
-    for (const colorScheme of ['dark', 'light'] as const) {
+    for (const colorScheme of schemes) {
       await this.page.emulateMedia({ colorScheme });
       await this.page.evaluate(source);
-      const { violations } = await this.page.evaluate<{ violations: Json[] }>('axe.run(document)');
+      const { violations } = await this.page.evaluate<{ violations: Json[] }>(
+        "axe.run(document, { rules: { 'target-size': { enabled: true } } })",
+      );
       for (const { id, help, nodes } of violations) {
         found.push(`${colorScheme} ${id}: ${help}: ${nodes.map(({ html }: Json) => html).join(' ')}`);
       }
     }
     return found;
+  }
+
+  /** Lets the checkout speak another language; null: the page's. */
+  async speak(lang: string | null): Promise<void> {
+    await this.page.evaluate(`document.querySelector('dealkeep-checkout').lang = ${JSON.stringify(lang ?? '')}`);
+    const code = lang ?? 'en';
+    await expect.poll(() => this.card.getAttribute('lang'), { timeout: WAIT_MS }).toMatch(new RegExp(`^${code}\\b`));
+  }
+
+  /** How many CSS pixels the page is wider than its window. */
+  async overflow(): Promise<number> {
+    return await this.page.evaluate<number>('document.documentElement.scrollWidth - window.innerWidth');
   }
 
   /** Keeps a picture of the checkout; `zoom` makes it smaller. */

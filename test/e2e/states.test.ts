@@ -1,4 +1,4 @@
-// Every state of the table as a buyer meets it: axe-core finds nothing in light and dark, and the main ones are pictured.
+// Every state of the table as a buyer meets it: axe-core finds nothing in light and dark, left to right and right to left, and the main ones are pictured.
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { type PaymentStatus, statuses } from '../../widget/payment.ts';
 import { type StateName, transitions } from '../../widget/states.ts';
@@ -16,12 +16,15 @@ afterAll(async () => {
   await stage.close();
 });
 
-/** The state is there, has nothing that axe-core objects to, and is pictured when it has a name. */
+/** The state is there, has nothing that axe-core objects to, and is pictured when it has a name */
 async function inspect(checkout: CheckoutPage, state: StateName, picture?: string): Promise<void> {
   await checkout.until(state);
   seen.add(state);
   if (picture) await checkout.picture(picture);
   expect(await checkout.violations(), `axe-core on ${state}`).toEqual([]);
+  await checkout.speak('ar');
+  expect(await checkout.violations(['light']), `axe-core on ${state}, right to left`).toEqual([]);
+  await checkout.speak(null);
   await checkout.until(state);
 }
 
@@ -195,6 +198,8 @@ test('loading, being prepared, service down, access over, altered data', async (
   const payment = await payable();
   const checkout = await stage.open(payment);
   await checkout.cutOff(() => undefined);
+  // Loading lasts as long as it is looked at.
+  await checkout.page.addInitScript('AbortSignal.timeout = () => new AbortController().signal');
   await checkout.page.reload();
   await inspect(checkout, 'loading', 'loading');
   await checkout.page.unrouteAll();
@@ -234,8 +239,7 @@ test('dark, and on a small phone with text twice as large', async () => {
   await checkout.page.evaluate("document.getElementById('checkout').theme = 'light'");
   await checkout.picture('review-phone');
   await checkout.page.evaluate("document.documentElement.style.fontSize = '200%'");
-  const overflow = await checkout.page.evaluate<number>('document.documentElement.scrollWidth - window.innerWidth');
-  expect(overflow).toBeLessThanOrEqual(0);
+  expect(await checkout.overflow()).toBeLessThanOrEqual(0);
   await checkout.close();
 });
 

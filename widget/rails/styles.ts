@@ -1,4 +1,4 @@
-// Owns the looks of what only payments on rails show; everything else is in ../styles.ts.
+// Owns the looks of what only payments on rails show; everything else is in ../content-styles.ts.
 import { css } from 'lit';
 
 export const styles = css`

@@ -41,7 +41,7 @@ export function railView(
     <section part="card" class="card" lang=${words.tag} dir=${words.direction} aria-label=${words.say('label.checkout')} data-state=${snapshot.name}>
       ${header(snapshot, payment, words, texts)}
       <div class="panel" data-tone=${shown.tone}>
-        <div role="status" class="message" aria-busy=${shown.tone === 'busy'}>
+        <div role="status" part="message" class="message">
           ${icon(shown.tone)}
           <div>
             <h2 data-focus tabindex="-1">${shown.title}</h2>
