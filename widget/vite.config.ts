@@ -13,6 +13,14 @@ const besideScript: Plugin = {
     const [, code] = /languages\/(\w+)\.json$/.exec(source) ?? [];
     return code && code !== 'en' ? { id: `./language-${code}.js`, external: true } : null;
   },
+  // A classic script of another origin has no address of its own to import from (its base is about:blank) but while it runs.
+  generateBundle(_, files) {
+    for (const file of Object.values(files)) {
+      if (file.type !== 'chunk') continue;
+      const code = file.code.replace(/\bimport\(([`'"])\.\/([\w-]+\.js)\1\)/g, 'import(new URL("$2",Dealkeep.base))');
+      file.code = `${code.trimEnd()}\nDealkeep.base=document.currentScript?.src||location.href;\n`;
+    }
+  },
 };
 
 const FORMATS = {
