@@ -339,6 +339,41 @@ describe('a payout', () => {
   });
 });
 
+describe('fees', () => {
+  test('of two payouts at once one is promised, since the escrow pays them out whole; taken back, they are there again', async () => {
+    const merchant = await openMerchant();
+    const seller = await merchant.seller();
+    const { paymentId } = await merchant.sell({ to: seller, amount: '10' });
+    await market.post(`/payments/${paymentId}/release`);
+    await expect.poll(() => merchant.fees(), { timeout: WAIT_MS }).toBe(333_000n);
+    const later = new Date(Date.now() + 3_600_000);
+    const tries = await Promise.allSettled([1n, 2n, 3n].map((netUnits) => merchant.pay(null, [{ netUnits }], later)));
+    const promised = tries.flatMap((attempt) => (attempt.status === 'fulfilled' ? [attempt.value.id] : []));
+    expect(promised).toHaveLength(1);
+    await deletePayout(market.sql, { nodeId: merchant.nodeId, payoutId: promised[0]! });
+    const { id } = await merchant.pay(null, [{ netUnits: 333_000n }]);
+    await expect(merchant.pay(null, [{ netUnits: 1n }])).rejects.toMatchObject({ code: 'conflict' });
+    expect((await merchant.untilDecided(id)).parts[0]?.paidUnits).toBe(333_000n);
+    expect(await market.tokenBalance(merchant.feeRecipient)).toBe(333_000n);
+  });
+
+  test('that a stranger withdraws first are paid out all the same', async () => {
+    const merchant = await openMerchant();
+    const seller = await merchant.seller();
+    const { paymentId } = await merchant.sell({ to: seller, amount: '10' });
+    await market.post(`/payments/${paymentId}/release`);
+    await expect.poll(() => merchant.fees(), { timeout: WAIT_MS }).toBe(333_000n);
+    const { id } = await merchant.pay(null, [{ netUnits: 333_000n }], new Date(Date.now() + 3_600_000));
+    const args = [market.tokens.USDC, merchant.feeRecipient] as const;
+    const call = { abi: escrowAbi, address: market.diamond, functionName: 'withdraw', args } as const;
+    await buyer.mined(await buyer.client.writeContract(call));
+    await expect.poll(() => merchant.fees(), { timeout: WAIT_MS }).toBe(0n);
+    await market.sql`update payout set execute_at = now() where id = ${id}`;
+    const { status, parts } = await merchant.untilDecided(id);
+    expect([status, parts[0]?.paidUnits ?? parts[0]?.failure]).toEqual(['executed', 333_000n]);
+  });
+});
+
 describe('a withdrawal by anybody', () => {
   test("is entered for what was the node's; the ledger equals the chain, and a rebuild derives the same", async () => {
     const merchant = await openMerchant();

@@ -34,7 +34,7 @@ type StandingLeg = DealRow & { promisedUnits: bigint; leavingUnits: bigint };
 
 /**
  * What a party, or with null the node itself, can be paid out in a currency: its legs, the oldest first, then a node's fees. A
- * credit is withdrawn whole, so one that is being withdrawn is none.
+ * credit is withdrawn whole, so one of which anything is promised is none.
  */
 export async function readPayable(
   sql: Sql | Transaction,
@@ -98,20 +98,18 @@ export function unsettled(sql: Sql | Transaction) {
 
 async function readCredits(sql: Sql | Transaction, nodeId: string, currencyId: string): Promise<Payable[]> {
   const credits = await readFeeCredits(sql, { nodeId });
-  const promised = await sql<{ recipient: string; units: bigint; underWay: boolean }[]>`
-    select pp.recipient, sum(pp.net_units) as units, bool_or(pp.operation_id is not null) as under_way
+  const promised = await sql<{ recipient: string }[]>`
+    select pp.recipient
     from payout_part pp join payout po on po.node_id = pp.node_id and po.id = pp.payout_id
     left join operation o on o.node_id = pp.node_id and o.id = pp.operation_id
     where pp.node_id = ${nodeId} and po.currency_id = ${currencyId} and pp.recipient is not null and pp.failure is null
       and (o.id is null or o.status in ('queued', 'submitted') or o.status = 'done' and not exists (
         select 1 from ledger_entry e
-        where e.node_id = o.node_id and e.leg_id is null and split_part(e.source, ':', 3) = o.transaction_hash))
-    group by pp.recipient`;
+        where e.node_id = o.node_id and e.leg_id is null and split_part(e.source, ':', 3) = o.transaction_hash))`;
   return credits
     .filter((credit) => credit.currencyId === currencyId)
     .map(({ recipient, balanceUnits }) => {
-      const taken = promised.find((candidate) => candidate.recipient === recipient);
-      const left = taken?.underWay ? 0n : balanceUnits - (taken?.units ?? 0n);
-      return { legId: null, recipient, availableUnits: left > 0n ? left : 0n };
+      const isPromised = promised.some((part) => part.recipient === recipient);
+      return { legId: null, recipient, availableUnits: isPromised || balanceUnits < 0n ? 0n : balanceUnits };
     });
 }

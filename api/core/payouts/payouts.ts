@@ -196,7 +196,7 @@ export function selectParts(sql: Sql | Transaction) {
       where pp.recipient is not null and o.status in ('done', 'failed') and e.node_id = pp.node_id and e.leg_id is null
         and a.owner = pp.recipient and a.currency_id = po.currency_id
         and case o.status when 'done' then split_part(e.source, ':', 3) = o.transaction_hash
-          else o.error ->> 'name' = 'NothingToWithdraw' and e.recorded_at >= o.created_at end
+          else o.error ->> 'name' = 'NothingToWithdraw' and e.recorded_at >= po.created_at end
         and not exists (select 1 from ledger_entry r where r.node_id = e.node_id and r.reverses = e.id)
     ) paid on paid.units is not null`;
 }

@@ -58,6 +58,38 @@ describe('an order in fiat money', () => {
     ]);
   });
 
+  test('is paid out by a memo: the provider pays; accounts and payouts say the same as of the escrow', async () => {
+    const { order, transaction, payment } = await openOrder('CARD');
+    await till.typeCard(payment, CARDS.succeeds);
+    await untilPaid(transaction);
+    const path = `/sellers/${sellers[1].sellerId}`;
+    const balance = async () => (await shop.send('GET', `${path}/accounts`)).json.accounts[0].currentBalance;
+    const held = await balance();
+    const pay = (amount: number) =>
+      shop.send('POST', `${path}/payout-sellers`, {
+        body: {
+          ...{ solutionCode: shop.solutionCode, reasonLabel: 'May', currencyCode: 'EUR' },
+          merchantPayoutSellerId: crypto.randomUUID(),
+          payoutOrders: [{ merchantGlobalOrderId: order.merchantGlobalOrderId, payoutRequestedAmount: amount }],
+        },
+      });
+    expect(refusalOf(await pay(21.61))).toEqual([
+      409,
+      'conflict',
+      '/payoutOrders/0/payoutRequestedAmount is 21.61 EUR, but only 21.6 EUR can be paid out now',
+    ]);
+    const { status, json } = await pay(11.11);
+    expect([status, json.payoutOrders[0].payoutResidualAmount]).toEqual([201, 10.49]);
+    const read = async () => (await shop.send('GET', `${path}/payout-sellers/${json.payoutSellerId}`)).json;
+    await expect.poll(async () => (await read()).payoutPayment.paymentStatus, { timeout: 30_000 }).toBe('EXECUTED');
+    expect((await read()).payoutOrders[0].payoutEffectiveAmount).toBe(11.11);
+    expect(Number((held - (await balance())).toFixed(2))).toBe(11.11);
+    // Its fees are the provider's to pay out.
+    const fees = { merchantPayoutMerchantId: crypto.randomUUID(), solutionCode: shop.solutionCode };
+    const refused = await shop.send('POST', '/payout-merchants', { body: { ...fees, amount: 1, currencyCode: 'EUR' } });
+    expect(refusalOf(refused)).toContain('/amount is 1 EUR, but only 0 EUR can be paid out now');
+  });
+
   test('BANK_TRANSFER is paid when all of it has arrived, not before', async () => {
     const { transaction, payment } = await openOrder('BANK_TRANSFER');
     await transfer(payment, 6_399);
