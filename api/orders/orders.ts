@@ -188,7 +188,8 @@ export function orderRoutes(services: Services) {
       method: 'delete',
       path: '/orders/{orderId}',
       summary: 'Delete an order of which no money has moved',
-      description: 'A payment that waits for its buyer is cancelled; the merchantGlobalOrderId stays taken.',
+      description:
+        'A payment that waits for its buyer is cancelled; the merchantGlobalOrderId stays taken. If a buyer pays meanwhile and the chain takes that first, the order comes back.',
       middleware: authenticated,
       request: { params: orderParams },
       responses: { 204: { description: 'The order has been deleted' }, ...problems(...refusals, 'illegal_transition') },

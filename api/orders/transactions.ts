@@ -197,7 +197,7 @@ export function transactionRoutes(services: Services) {
       path: '/transactions/{transactionId}',
       summary: 'Delete a transaction of which no money has moved',
       description:
-        'Cancels the payment of a PAYMENT; the order may then be split anew and have another one. A REFUND can be deleted when it has failed.',
+        'Cancels the payment of a PAYMENT; the order may then be split anew and have another one. If a buyer pays meanwhile and the chain takes that first, the transaction comes back. A REFUND can be deleted when it has failed.',
       middleware: authenticated,
       request: { params: transactionParams },
       responses: {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { payCart } from '../../support/cart.ts';
 import type { Json } from '../marketplace.ts';
 import { openShop, refusalOf, type Shop } from './shop.ts';
 
@@ -181,6 +182,28 @@ describe('DELETE /orders/v1/orders/{orderId}', () => {
     expect((await shop.send('DELETE', `/orders/${order.orderId}`)).status).toBe(204);
     await shop.market.untilStatus(paymentId, 'cancelled');
     expect((await shop.send('GET', `/transactions/${transactionId}`)).status).toBe(404);
+  });
+
+  test('a deposit that is faster than the deletion brings order and transaction back', {
+    timeout: 120_000,
+  }, async () => {
+    // The mirror may be faster than we are; then the deletion is refused, and we try another order.
+    for (let tries = 1; ; tries += 1) {
+      const order = await shop.createOrder();
+      await shop.split(order, [shop.splitOf(await shop.addSeller(), 64, 4)]);
+      const { paymentId, accessToken } = await shop.pay(order);
+      await shop.market.untilStatus(paymentId, 'awaiting_deposit');
+      const widget = (await shop.market.get(`/widget/payments/${paymentId}`, accessToken)).json;
+      await payCart(shop.market.stack, widget);
+      const { status } = await shop.send('DELETE', `/orders/${order.orderId}`);
+      if (status === 409 && tries < 10) continue;
+      expect(status).toBe(204);
+      await shop.market.untilStatus(paymentId, 'funded');
+      expect(await shop.readOrder(order.orderId)).toMatchObject({ transactions: [{ isPaid: true, paidAmount: 64 }] });
+      await shop.pay(order, { type: 'REFUND' });
+      await shop.market.untilStatus(paymentId, 'refunded');
+      return;
+    }
   });
 
   test('409 once money has moved: nothing is lost', async () => {
