@@ -133,13 +133,17 @@ export async function listOrders(
   { page, perPage }: Page,
 ): Promise<{ rows: OrderRow[]; total: number }> {
   const begin = sql`(${day ?? null}::date)::timestamp at time zone 'UTC'`;
-  const where = sql`
-    node_id = any(${[...nodeIds]}::uuid[]) and deleted_at is null
-    ${day === undefined ? sql`` : sql`and updated_at >= ${begin} and updated_at < ${begin} + interval '1 day'`}`;
+  const on = day === undefined ? sql`` : sql`and updated_at >= ${begin} and updated_at < ${begin} + interval '1 day'`;
+  // Node by node, newest first: each along its index, however many orders it has.
+  const own = sql`unnest(${[...nodeIds]}::uuid[]) as own(node_id)`;
   const [rows, [count]] = await Promise.all([
     sql<OrderRow[]>`
-      select * from orders_order where ${where} order by id desc limit ${perPage} offset ${(page - 1) * perPage}`,
-    sql<{ total: number }[]>`select count(*)::int as total from orders_order where ${where}`,
+      select o.* from ${own} cross join lateral (
+        select * from orders_order where node_id = own.node_id and deleted_at is null ${on}
+        order by id desc limit ${page * perPage}) o
+      order by o.id desc limit ${perPage} offset ${(page - 1) * perPage}`,
+    sql<{ total: number }[]>`
+      select count(*)::int as total from ${own} join orders_order using (node_id) where deleted_at is null ${on}`,
   ]);
   return { rows, total: count?.total ?? 0 };
 }
@@ -217,11 +221,15 @@ export async function listTransactions(
   nodeIds: readonly string[],
   { page, perPage }: Page,
 ): Promise<{ rows: TransactionRow[]; total: number }> {
-  const where = sql`node_id = any(${[...nodeIds]}::uuid[]) and deleted_at is null`;
+  const own = sql`unnest(${[...nodeIds]}::uuid[]) as own(node_id)`;
   const [rows, [count]] = await Promise.all([
     sql<TransactionRow[]>`
-      select * from orders_transaction where ${where} order by id desc limit ${perPage} offset ${(page - 1) * perPage}`,
-    sql<{ total: number }[]>`select count(*)::int as total from orders_transaction where ${where}`,
+      select t.* from ${own} cross join lateral (
+        select * from orders_transaction where node_id = own.node_id and deleted_at is null
+        order by id desc limit ${page * perPage}) t
+      order by t.id desc limit ${perPage} offset ${(page - 1) * perPage}`,
+    sql<{ total: number }[]>`
+      select count(*)::int as total from ${own} join orders_transaction using (node_id) where deleted_at is null`,
   ]);
   return { rows, total: count?.total ?? 0 };
 }
