@@ -45,8 +45,20 @@ export function legsOfHolder(sql: Sql | Transaction, nodeId: string, holder: Hol
   return holder === 'own' ? sql`d.node_id = ${nodeId} and ${own}` : sql`d.node_id = ${nodeId} and not ${own}`;
 }
 
-/** What each entry did to a leg, and its fee to come: what a release of all that is held would still take. */
-function legEntries(sql: Sql | Transaction, nodeId: string, holder: Holder, asOf: Date | undefined) {
+/**
+ * The legs of a holder that held or awaited money at a moment: those that still do, and those that something moved since. What is
+ * settled holds nothing, so that a history of any length is left out.
+ */
+function legsAt(sql: Sql | Transaction, nodeId: string, holder: Holder, asOf: Date | undefined) {
+  return sql`
+    ${legsOfHolder(sql, nodeId, holder)} and d.id in (
+      select id from deal
+      where node_id = ${nodeId} and chain_status in ('none', 'awaiting', 'confirming', 'funded', 'disputed')
+      ${asOf ? sql`union select leg_id from ledger_entry where node_id = ${nodeId} and effective_at > ${asOf}` : sql``})`;
+}
+
+/** What each entry did to the legs that `where` says. */
+function legEntries(sql: Sql | Transaction, where: ReturnType<typeof legsAt>, asOf: Date | undefined) {
   return sql`
     select e.*, p.currency_id, d.fee_units, d.amount_units
     from deal d join payment p on p.node_id = d.node_id and p.id = d.payment_id
@@ -61,7 +73,7 @@ function legEntries(sql: Sql | Transaction, nodeId: string, holder: Holder, asOf
       where e.node_id = d.node_id and e.leg_id = d.id ${asOf ? sql`and e.effective_at <= ${asOf}` : sql``}
       group by e.node_id, e.id
     ) e on true
-    where ${legsOfHolder(sql, nodeId, holder)}`;
+    where ${where}`;
 }
 
 // While anything is held, released = payee + fee, so this is the fee on all that was or would be released, less what was taken.
@@ -73,18 +85,19 @@ export async function readHeld(
   sql: Sql | Transaction,
   { nodeId, holder, asOf }: { nodeId: string; holder: Holder; asOf?: Date | undefined },
 ): Promise<Held[]> {
+  const legs = legsAt(sql, nodeId, holder, asOf);
   return await sql<Held[]>`
     with leg as (
       select currency_id, leg_id, fee_units, amount_units,
         sum(escrow) as escrow, sum(payee) as payee, sum(fee) as fee
-      from (${legEntries(sql, nodeId, holder, asOf)}) entry group by currency_id, leg_id, fee_units, amount_units
+      from (${legEntries(sql, legs, asOf)}) entry group by currency_id, leg_id, fee_units, amount_units
     ), held as (
       select currency_id, sum(escrow - ${FEE_TO_COME(sql)}) as net, sum(${FEE_TO_COME(sql)}) as reserved
       from leg group by currency_id
     ), awaited as (
       select p.currency_id, sum(d.amount_units - d.fee_units) as net, sum(d.fee_units) as fee
       from deal d join payment p on p.node_id = d.node_id and p.id = d.payment_id
-      where ${legsOfHolder(sql, nodeId, holder)}
+      where ${legs}
         and d.cancelled_at is null and d.chain_status not in ('closed', 'expired', 'failed')
         ${
           asOf
@@ -134,11 +147,20 @@ async function readMoves(
   holder: Holder,
   { nodeId, currencyId, asOf, limit }: LinesOf,
 ): Promise<MoveRow[]> {
+  // The fee to come changes with all that went before on a leg, so that whole legs are read: those that moved last.
+  const legs = sql`
+    ${legsOfHolder(sql, nodeId, holder)} and p.currency_id = ${currencyId} and d.id in (
+      select e.leg_id from ledger_entry e
+      join deal d on d.node_id = e.node_id and d.id = e.leg_id
+      join payment p on p.node_id = d.node_id and p.id = d.payment_id
+      where e.node_id = ${nodeId} and ${legsOfHolder(sql, nodeId, holder)} and p.currency_id = ${currencyId}
+        ${asOf ? sql`and e.effective_at <= ${asOf}` : sql``}
+      order by e.number desc limit ${limit})`;
   return await sql<MoveRow[]>`
-    with entry as (${legEntries(sql, nodeId, holder, asOf)}), standing as (
+    with entry as (${legEntries(sql, legs, asOf)}), standing as (
       select number, leg_id, fee_units, amount_units,
         sum(escrow) over legs as escrow, sum(payee) over legs as payee, sum(fee) over legs as fee
-      from entry where currency_id = ${currencyId} window legs as (partition by leg_id order by number)
+      from entry window legs as (partition by leg_id order by number)
     ), reserved as (
       select number, leg_id, ${FEE_TO_COME(sql)} as units from standing
     ), change as (
