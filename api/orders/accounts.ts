@@ -8,6 +8,7 @@ import {
   type Held,
   type Line,
   type LineKind,
+  movedCurrencies,
   readFeeCredits,
   readFeeLines,
   readHeld,
@@ -160,16 +161,15 @@ type Book = {
   code: string;
 };
 
-/** The accounts of a merchant or one of its sellers: of each type one in each currency that the node has, or has money in. */
+/** The accounts of a merchant or one of its sellers: of each type one in each currency that the node has, or ever had money in. */
 async function openBooks(
   sql: Sql,
   { nodeId, solutionCode }: { nodeId: string; solutionCode: string },
   partyId: string | null,
   types: readonly Book['type'][],
 ): Promise<Book[]> {
-  const { own, others, fees } = await readStanding(sql, { nodeId, partyId });
   const money = await listMoney(sql, nodeId);
-  const ids = [...money, ...own, ...others, ...fees].map(({ currencyId }) => currencyId);
+  const ids = [...money.map(({ currencyId }) => currencyId), ...(await movedCurrencies(sql, nodeId))];
   const currencies = await findCurrencies(sql, [...new Set(ids)]);
   currencies.sort((one, other) => ids.indexOf(one.id) - ids.indexOf(other.id));
   return currencies.flatMap((currency) => {

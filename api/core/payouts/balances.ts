@@ -80,7 +80,14 @@ function legEntries(sql: Sql | Transaction, where: ReturnType<typeof legsAt>, as
 const FEE_TO_COME = (sql: Sql | Transaction) =>
   sql`case when escrow > 0 then div(fee_units * (escrow + payee + fee), amount_units) - fee else 0 end`;
 
-/** What is held for a holder by currency, of what took effect by `asOf` (default: everything that is known). */
+/** The currencies in which money of a node has ever moved. */
+export async function movedCurrencies(sql: Sql | Transaction, nodeId: string): Promise<string[]> {
+  const rows = await sql<{ currencyId: string }[]>`
+    select distinct currency_id from ledger_account where node_id = ${nodeId} and type in ('payer', 'payee', 'fee')`;
+  return rows.map(({ currencyId }) => currencyId);
+}
+
+/** What is held for a holder by currency, those without any left out, of what took effect by `asOf` (default: everything that is known). */
 export async function readHeld(
   sql: Sql | Transaction,
   { nodeId, holder, asOf }: { nodeId: string; holder: Holder; asOf?: Date | undefined },
