@@ -1,5 +1,7 @@
-// The end of waiting for a deposit follows the chain, to the second: a stack of its own, whose blocks come when the test says so.
+// The end of waiting for a deposit follows the chain, to the second: a stack of its own, whose time and blocks come when the test
+// says so.
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { setClockOffset } from '../../api/core/clock.ts';
 import { usdcAbi } from '../../contracts/abi.ts';
 import { startWorker } from '../../scripts/dev/services.ts';
 import { type RunningStack, startStack } from '../support/stack.ts';
@@ -18,16 +20,18 @@ beforeAll(async () => {
   worker = await startWorker({ ...stack, operatorKeys: [stack.operatorKey], logPath: `${stack.folder}/worker.log` });
 });
 afterAll(async () => {
+  // The API runs in this process.
+  setClockOffset(0);
   await worker.process.stop();
   await market.close();
   await running.stop();
 });
 
-/** Mines one block whose time is that second. */
-async function blockAt(seconds: bigint): Promise<void> {
-  const chain = chainOf(running.stack);
-  await chain.setNextBlockTimestamp({ timestamp: seconds });
-  await chain.mine({ blocks: 1 });
+/** Moves the test clock to that second, and with it the chain: a block bears that very time. */
+async function moveTo(seconds: bigint): Promise<void> {
+  const { status, json } = await market.post('/test-clock', { now: new Date(Number(seconds) * 1000).toISOString() });
+  expect(status, JSON.stringify(json)).toBe(200);
+  expect((await chainOf(running.stack).getBlock()).timestamp).toBe(seconds);
 }
 
 /** Mines on until what came before is deep enough, a second a block. */
@@ -63,7 +67,7 @@ describe('a deposit deadline t', () => {
   ])('with the newest deep block at %s the payment is as it has to be', async (_name, offset, status) => {
     const { payment, deadline } = await openPayment();
     const chain = chainOf(running.stack);
-    await blockAt(deadline + offset);
+    await moveTo(deadline + offset);
     // The blocks on top are later than the deadline; only the deep one counts.
     await chain.mine({ blocks: CONFIRMATIONS - 1, interval: 60 });
     await untilSettled();
@@ -72,11 +76,24 @@ describe('a deposit deadline t', () => {
 
   test('that no deep block has passed expires nothing, however late the clock on the wall', async () => {
     const { payment, deadline } = await openPayment();
-    await blockAt(deadline + 1n);
+    await moveTo(deadline + 1n);
     await untilSettled();
     expect(await statusOf(payment.id)).toBe('awaiting_deposit');
     await bury();
     await market.untilStatus(payment.id, 'expired');
+  });
+
+  test('is over for a deposit after it, which reverts with both times; the widget hands out no call', async () => {
+    const { payment, widget, deadline } = await openPayment();
+    await moveTo(deadline + 1n);
+    await bury();
+    await market.untilStatus(payment.id, 'expired');
+    const buyer = await openWallet(running.stack);
+    await expect(buyer.deposit(termsOf(widget))).rejects.toThrow(
+      'DepositAfterDeadline(uint256 timestamp, uint256 deadline)',
+    );
+    const { json } = await market.get(`/widget/payments/${payment.id}`, payment.access_token);
+    expect(json).toMatchObject({ status: 'expired', contract: null });
   });
 
   test('is kept by a deposit in its very second, mirrored at once or late', async () => {
@@ -88,6 +105,7 @@ describe('a deposit deadline t', () => {
       const approve = { address: terms.token, abi: usdcAbi, functionName: 'approve' } as const;
       await buyer.mined(await buyer.client.writeContract({ ...approve, args: [running.stack.diamond, terms.amount] }));
       if (late) await running.indexer.stop();
+      await moveTo(deadline - 1n);
       await chain.setNextBlockTimestamp({ timestamp: deadline });
       await buyer.call('deposit', terms);
       expect((await chain.getBlock()).timestamp).toBe(deadline);
@@ -98,5 +116,28 @@ describe('a deposit deadline t', () => {
       const logs = (await market.get(`/payments/${payment.id}/logs?per_page=100`)).json.items;
       expect(logs.map((entry: Json) => entry.event_type)).not.toContain('payment.expired');
     }
+  });
+});
+
+describe('a settlement deadline', () => {
+  test.each([
+    ['release', 'claim', 'released'],
+    ['refund', 'reclaim', 'refunded'],
+  ] as const)('once it is over anybody carries the default outcome out: %s', async (outcome, verb, status) => {
+    const { timestamp } = await chainOf(running.stack).getBlock();
+    const deal = { default_outcome: outcome, settlement_period_seconds: 86_400 };
+    const expiresAt = new Date((Number(timestamp) + 3_600) * 1000).toISOString();
+    const { payment, widget } = await market.payable({ expires_at: expiresAt, deal });
+    const buyer = await openWallet(running.stack);
+    const { terms: paid } = await buyer.deposit(termsOf(widget));
+    await bury();
+    await market.untilStatus(payment.id, 'funded');
+    const stranger = await openWallet(running.stack);
+    await expect(stranger.call(verb, paid)).rejects.toThrow('BeforeDeadline');
+    await moveTo(paid.settlementDeadline + 1n);
+    expect(await statusOf(payment.id)).toBe('funded');
+    await stranger.call(verb, paid);
+    await bury();
+    await market.untilStatus(payment.id, status);
   });
 });

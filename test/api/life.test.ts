@@ -2,7 +2,7 @@ import { zeroAddress } from 'viem';
 import { beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
 import { dealId, type Terms } from '../../contracts/terms.ts';
 import { type Door, openDoor } from '../support/door.ts';
-import { chainOf, mineBlocks, openWallet } from '../support/wallet.ts';
+import { mineBlocks, openWallet } from '../support/wallet.ts';
 import { type Json, type Marketplace, openMarketplace, termsOf, testMarketplace } from './marketplace.ts';
 
 let market: Marketplace;
@@ -259,22 +259,5 @@ describe('POST /api/v1/payments/{id}/retry-send', () => {
     const { payment } = await market.payable();
     const { status, json } = await market.post(`/payments/${payment.id}/retry-send`);
     expect([status, json.code]).toEqual([400, 'not_retryable']);
-  });
-});
-
-describe('expiry', () => {
-  test('a payment whose deposit deadline passed on chain is expired; a deposit reverts with both times', async () => {
-    // A local chain's clock runs ahead of ours: each of its blocks is at least a second after the one before.
-    const { timestamp } = await chainOf(market.stack).getBlock();
-    const deadline = Math.max(Number(timestamp), Date.now() / 1000) + 10;
-    const { payment, widget } = await market.payable({ expires_at: new Date(deadline * 1000).toISOString() });
-    await mineBlocks(inject('stack'), 12);
-    await market.untilStatus(payment.id, 'expired');
-    const buyer = await openWallet(inject('stack'));
-    await expect(buyer.deposit(termsOf(widget))).rejects.toThrow(
-      'DepositAfterDeadline(uint256 timestamp, uint256 deadline)',
-    );
-    const { json } = await market.get(`/widget/payments/${payment.id}`, payment.access_token);
-    expect(json).toMatchObject({ status: 'expired', contract: null });
   });
 });

@@ -1,6 +1,7 @@
 // Bank transfers and the test clock: a stack's time is moved, and what waits for it happens. The till has a database, API, worker and
 // sandbox of its own, and no network that others use.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startReceiver } from '../support/receiver.ts';
 import { CARDS, openTill, type Till } from '../support/till.ts';
 import type { Json } from './marketplace.ts';
 
@@ -159,6 +160,41 @@ describe('the test clock', () => {
     await advance(DAY + 1);
     await till.untilStatus(payment.id, 'funded');
     await till.misbehave('prompt');
+  });
+
+  test('brings three days of webhook retries in seconds: ever rarer, given up after the third day, sent again when asked', async () => {
+    const receiver = await startReceiver();
+    receiver.answer = 503;
+    const { json: endpoint } = await till.post('/webhook-endpoints', {
+      ...{ node_id: till.nodeId, url: receiver.url, events: ['payment.created'] },
+    });
+    const { id } = await till.create('credit_card', await inDays(9));
+    const deliveries = async () =>
+      (await till.get(`/deliveries?node_id=${till.nodeId}&endpoint_id=${endpoint.id}`)).json.items;
+    await expect.poll(async () => (await deliveries())[0]?.attempts, { timeout: 20_000 }).toBe(1);
+    const waits: number[] = [];
+    for (;;) {
+      const [delivery] = await deliveries();
+      if (delivery.status !== 'waiting') break;
+      const { attempts, next_attempt_at: next } = delivery;
+      const now = await present();
+      waits.push(Math.round((Date.parse(next) - now) / 1_000));
+      // The endpoint's breaker may ask again sooner, and once more after that.
+      await till.post('/test-clock', { now: new Date(Math.max(Date.parse(next), now) + 1_000).toISOString() });
+      await expect
+        .poll(async () => (await deliveries())[0]?.attempts, { timeout: 20_000, interval: 100 })
+        .toBeGreaterThan(attempts);
+    }
+    const [delivery] = await deliveries();
+    expect(delivery).toMatchObject({ status: 'failed', payment_id: id });
+    expect(delivery.attempts).toBeGreaterThan(20);
+    expect(Math.max(...waits)).toBeGreaterThan(2 * 3_600);
+    receiver.answer = 204;
+    expect((await till.post(`/deliveries/${delivery.id}/redeliver`)).status).toBe(202);
+    await expect.poll(() => receiver.accepted.length, { timeout: 20_000 }).toBe(1);
+    expect(receiver.accepted[0]?.event.id).toBe(delivery.event_id);
+    await till.call('DELETE', `/webhook-endpoints/${endpoint.id}`);
+    await receiver.stop();
   });
 
   test('releases by itself after the settlement deadline, when the terms say so', async () => {
