@@ -170,7 +170,7 @@ describe('the test clock', () => {
     });
     const { id } = await till.create('credit_card', await inDays(9));
     const deliveries = async () =>
-      (await till.get(`/deliveries?node_id=${till.nodeId}&endpoint_id=${endpoint.id}`)).json.items;
+      (await till.get(`/webhook-deliveries?node_id=${till.nodeId}&endpoint_id=${endpoint.id}`)).json.items;
     await expect.poll(async () => (await deliveries())[0]?.attempts, { timeout: 20_000 }).toBe(1);
     const waits: number[] = [];
     for (;;) {
@@ -190,7 +190,7 @@ describe('the test clock', () => {
     expect(delivery.attempts).toBeGreaterThan(20);
     expect(Math.max(...waits)).toBeGreaterThan(2 * 3_600);
     receiver.answer = 204;
-    expect((await till.post(`/deliveries/${delivery.id}/redeliver`)).status).toBe(202);
+    expect((await till.post(`/webhook-deliveries/${delivery.id}/resend`)).status).toBe(202);
     await expect.poll(() => receiver.accepted.length, { timeout: 20_000 }).toBe(1);
     expect(receiver.accepted[0]?.event.id).toBe(delivery.event_id);
     await till.call('DELETE', `/webhook-endpoints/${endpoint.id}`);
