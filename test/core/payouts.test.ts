@@ -353,7 +353,10 @@ describe('fees', () => {
     await deletePayout(market.sql, { nodeId: merchant.nodeId, payoutId: promised[0]! });
     const { id } = await merchant.pay(null, [{ netUnits: 333_000n }]);
     await expect(merchant.pay(null, [{ netUnits: 1n }])).rejects.toMatchObject({ code: 'conflict' });
-    expect((await merchant.untilDecided(id)).parts[0]?.paidUnits).toBe(333_000n);
+    const [part] = (await merchant.untilDecided(id)).parts;
+    expect(part?.paidUnits).toBe(333_000n);
+    const { json: operation } = await market.get(`/operations/${part?.operationId}`);
+    expect(operation).toMatchObject({ verb: 'withdraw', status: 'done', payment_id: null, leg: null, deal_hash: null });
     expect(await market.tokenBalance(merchant.feeRecipient)).toBe(333_000n);
   });
 

@@ -245,6 +245,46 @@ describe('POST /orders/v1/sellers/{sellerId}/payout-seller-amounts', () => {
   });
 });
 
+describe('a repeated request', () => {
+  test('409 under the same merchant’s id, of each kind by itself; nothing is promised twice', async () => {
+    const { order, seller } = await paidSeller();
+    const id = name();
+    const wanted = { merchantGlobalOrderId: order.merchantGlobalOrderId, payoutRequestedAmount: 1 };
+    const fields = { merchantPayoutSellerId: id, executionDate: tomorrow() };
+    expect((await ofOrders(seller, [wanted], fields)).status).toBe(201);
+    expect(await refused(() => ofOrders(seller, [wanted], fields))).toContain(
+      '/merchantPayoutSellerId is taken by another one of this merchant, maybe deleted',
+    );
+    const other = { merchantPayoutSellerAmountId: id, executionDate: tomorrow() };
+    expect((await ofAmount(seller, 1, other)).status).toBe(201);
+    const answers = await Promise.all(
+      Array.from({ length: 4 }, () =>
+        ofAmount(seller, 1, { merchantPayoutSellerAmountId: 'at once', executionDate: tomorrow() }),
+      ),
+    );
+    expect(answers.map(({ status }) => status).sort()).toEqual([201, 409, 409, 409]);
+  });
+
+  test('with the same Idempotency-Key: the same answer, digit for digit, and one payout', async () => {
+    const { seller } = await paidSeller();
+    const send = () =>
+      shop.send('POST', paths(seller).amounts, {
+        headers: { 'Idempotency-Key': seller.partyId },
+        body: {
+          ...{
+            solutionCode: shop.solutionCode,
+            reasonLabel: 'May',
+            executionDate: tomorrow().replace(/T.*/, 'T00:00:00.000Z'),
+          },
+          ...{ merchantPayoutSellerAmountId: seller.partyId, payout: { askedAmount: 57.599999, currencyCode: 'EUR' } },
+        },
+      });
+    const [first, second] = [await send(), await send()];
+    expect([first.status, second.status, second.json]).toEqual([201, 201, first.json]);
+    expect((await shop.send('GET', paths(seller).amounts)).json.payoutSellerAmounts).toHaveLength(1);
+  });
+});
+
 describe('DELETE of a payout', () => {
   test('204 while it is PENDING: its money can be promised again; 404 from then on', async () => {
     const { seller } = await paidSeller();
