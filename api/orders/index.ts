@@ -15,7 +15,7 @@ import { transferRoutes } from './transfers.ts';
 export const ordersDescription = {
   title: 'Dealkeep orders',
   description:
-    'A cart of many sellers, held in escrow and paid out by the marketplace, without a custodian. The merchant is an integration of `/api/v1`; its sellers are parties there, created with an `external_ids.orders`.',
+    'A cart of many sellers, held in escrow and paid out by the marketplace, without a custodian. The merchant is an integration of `/api/v1`; its sellers are parties there, created with an `external_ids.orders`. Where the document of this dialect is silent (which values an enumeration has, what an error looks like), its inferred proposals hold, and it says `inferred` here; what it does not have at all is called an addition. Errors are the problem documents of `/api/v1`.',
   tags: [
     { name: 'Authentication', description: "A merchant's bearer token" },
     { name: 'Orders', description: 'Carts, and how they are split among sellers' },

@@ -53,6 +53,8 @@ const createTransactionRequest = z
     paymentMethodName,
     dueDate: day.optional(),
     sellerId: number32.optional().openapi({
+      // Not in the example of a body, which is a PAYMENT's.
+      example: undefined,
       description:
         'Of a REFUND: whose part of the order goes back; an addition, needed for a part of an order with several sellers',
     }),
