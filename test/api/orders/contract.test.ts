@@ -4,7 +4,8 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { payCart } from '../../support/cart.ts';
-import type { Json } from '../marketplace.ts';
+import { type Json, testMarketplace } from '../marketplace.ts';
+import { openOperations, urlOf } from '../operations.ts';
 import { openShop, type Seller, type Shop } from './shop.ts';
 
 type Example = { operation: string; request?: Json; status: number; response?: Json };
@@ -188,5 +189,25 @@ describe('spec/002-orders.json', () => {
 
     expect(examples.map(({ operation }) => operation).filter((operation) => !sent.has(operation))).toEqual([]);
     expect(examples).toHaveLength(28);
+  });
+});
+
+describe('GET /orders/v1/openapi.json', () => {
+  test('shows examples of requests that are taken, with the ids of a merchant of our own', async () => {
+    const market = await testMarketplace();
+    const { operations } = await openOperations(market);
+    for (const [key, status] of [
+      ['post /orders/v1/orders', 201],
+      ['post /orders/v1/order-splits', 200],
+      ['post /orders/v1/transactions', 201],
+      ['patch /orders/v1/transactions/{transactionId}', 200],
+      ['post /orders/v1/transfers', 201],
+    ] as const) {
+      const operation = operations.find((one) => one.key === key);
+      if (!operation) throw new Error(`The document has no ${key}.`);
+      const { method, body } = operation;
+      const answer = await market.call(method, urlOf(operation), { body });
+      expect(answer.status, `${key}: ${JSON.stringify(answer.json)}`).toBe(status);
+    }
   });
 });
