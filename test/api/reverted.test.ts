@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { escrowAbi } from '../../contracts/abi.ts';
 import { startWorker } from '../../scripts/dev/services.ts';
 import { type RunningStack, startStack } from '../support/stack.ts';
-import { chainOf, mineBlocks, openWallet } from '../support/wallet.ts';
+import { chainOf, mineBlocks, openWallet, strangerAddress } from '../support/wallet.ts';
 import { type Json, type Marketplace, openMarketplace, termsOf } from './marketplace.ts';
 
 // A chain of its own: these tests rewind it.
@@ -82,6 +83,34 @@ describe('a reorganisation', () => {
       'payment.released.reverted',
     ]);
     expect(events[4].data).toMatchObject({ status: 'funded', reverts: events[3].id });
+  });
+
+  test('that takes a withdrawal of fees back puts them into the account again, until they are withdrawn in another block', async () => {
+    const chain = chainOf(running.stack);
+    const recipient = strangerAddress();
+    const { payment, widget } = await market.payable({ deal: { fee_recipient: recipient } });
+    const buyer = await openWallet(running.stack);
+    const { terms } = await buyer.deposit(termsOf(widget));
+    await buyer.call('release', terms);
+    await market.untilStatus(payment.id, 'released');
+    const balances = async () => {
+      const { json } = await market.get(`/accounts?node_id=${market.nodeId}&owner=${recipient}&per_page=10`);
+      const units = (type: string) => json.items.find((account: Json) => account.type === type)?.balance_units ?? '0';
+      return [units('fee'), units('withdrawn')];
+    };
+    const fee = terms.fee.toString();
+    expect(await balances()).toEqual([fee, '0']);
+    const args = [terms.token, recipient] as const;
+    const call = { address: market.diamond, abi: escrowAbi, functionName: 'withdraw', args } as const;
+    const snapshot = await chain.snapshot();
+    await buyer.mined(await buyer.client.writeContract(call));
+    await expect.poll(balances, { timeout: 20_000 }).toEqual(['0', fee]);
+    await chain.revert({ id: snapshot });
+    await mineBlocks(running.stack, 4);
+    await expect.poll(balances, { timeout: 20_000 }).toEqual([fee, '0']);
+    await buyer.mined(await buyer.client.writeContract(call));
+    await expect.poll(balances, { timeout: 20_000 }).toEqual(['0', fee]);
+    expect(await market.tokenBalance(recipient)).toBe(terms.fee);
   });
 
   test('that takes back what was not confirmed: confirming is unsafe, and reverted too', async () => {
