@@ -1,8 +1,9 @@
 import { afterEach, describe, expect, inject, test } from 'vitest';
 import type { Transaction } from '../../api/core/database/db.ts';
+import { escrowAbi } from '../../contracts/abi.ts';
 import { type Door, lagAt, openDoor } from '../support/door.ts';
 import { untilDeal } from '../support/mirror.ts';
-import { chainOf, mineBlocks, openWallet } from '../support/wallet.ts';
+import { chainOf, mineBlocks, openWallet, strangerAddress } from '../support/wallet.ts';
 import { type Marketplace, termsOf, testMarketplace } from './marketplace.ts';
 
 const doors: Door[] = [];
@@ -61,6 +62,29 @@ describe('a network with two RPC URLs', () => {
     expect((await shop.get(`/payments/${payment.id}`)).json.status).not.toBe('funded');
     second.intercept = (request, forward) => forward(request);
     await shop.untilStatus(payment.id, 'funded');
+  });
+
+  test('a withdrawal of fees that one of them does not know is mirrored, and entered when it does', async () => {
+    const { shop, second } = await behindTwoDoors();
+    const recipient = strangerAddress();
+    const { payment, widget } = await shop.payable({ deal: { fee_recipient: recipient } });
+    const buyer = await openWallet(inject('stack'));
+    const { terms } = await buyer.deposit(termsOf(widget));
+    await buyer.call('release', terms);
+    await shop.untilStatus(payment.id, 'released');
+    second.intercept = async (request, forward) =>
+      request.method === 'eth_getTransactionReceipt' ? { result: null } : await forward(request);
+    const args = [terms.token, recipient] as const;
+    const call = { address: shop.diamond, abi: escrowAbi, functionName: 'withdraw', args } as const;
+    await buyer.mined(await buyer.client.writeContract(call));
+    const withdrawn = async () => {
+      const { json } = await shop.get(`/accounts?node_id=${shop.nodeId}&owner=${recipient}&type=withdrawn`);
+      return json.items[0]?.balance_units ?? '0';
+    };
+    await somePasses();
+    expect(await withdrawn()).toBe('0');
+    second.intercept = (request, forward) => forward(request);
+    await expect.poll(withdrawn, { timeout: 20_000 }).toBe(terms.fee.toString());
   });
 
   test('while one of them lags, a deposit in a block that it lacks is not deep enough', async () => {

@@ -34,10 +34,9 @@ beforeAll(async () => {
 afterAll(() => market.close());
 
 /** A merchant with a node, a fee recipient and two sellers of its own. */
-async function openMerchant() {
+async function openMerchant({ feeRecipient = strangerAddress() } = {}) {
   const { sql, networkId, stack } = market;
   const vault = new Vault(stack.secret);
-  const feeRecipient = strangerAddress();
   const parentId = market.nodeId;
   const node = await createNode(sql, { name: crypto.randomUUID(), parentId, policy: { feeRecipient, feeBps: 333 } });
   const address = strangerAddress();
@@ -378,6 +377,29 @@ describe('fees', () => {
 });
 
 describe('a withdrawal by anybody', () => {
+  test('of fees of two nodes under one recipient is entered for each with its own part', async () => {
+    const one = await openMerchant();
+    const two = await openMerchant({ feeRecipient: one.feeRecipient });
+    const never = await openMerchant({ feeRecipient: one.feeRecipient });
+    const seller = await one.seller();
+    for (const [merchant, amount] of [
+      [one, '10'],
+      [two, '20'],
+    ] as const) {
+      const { paymentId } = await merchant.sell({ to: merchant === one ? seller : await two.seller(), amount });
+      await market.post(`/payments/${paymentId}/release`);
+      await expect.poll(() => merchant.fees(), { timeout: WAIT_MS }).toBe(merchant === one ? 333_000n : 666_000n);
+    }
+    const args = [market.tokens.USDC, one.feeRecipient] as const;
+    const call = { abi: escrowAbi, address: market.diamond, functionName: 'withdraw', args } as const;
+    await buyer.mined(await buyer.client.writeContract(call));
+    for (const merchant of [one, two]) await expect.poll(() => merchant.fees(), { timeout: WAIT_MS }).toBe(0n);
+    expect(kinds(await readFeeLines(market.sql, one.lines))[0]).toEqual(['withdrawal', -333_000n]);
+    expect(kinds(await readFeeLines(market.sql, two.lines))[0]).toEqual(['withdrawal', -666_000n]);
+    expect(await readFeeLines(market.sql, never.lines)).toEqual([]);
+    expect(await market.tokenBalance(one.feeRecipient)).toBe(999_000n);
+  });
+
   test("is entered for what was the node's; the ledger equals the chain, and a rebuild derives the same", async () => {
     const merchant = await openMerchant();
     const seller = await merchant.seller();

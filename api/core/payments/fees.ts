@@ -19,9 +19,17 @@ export async function settleWithdrawals(
   safe: SafeBlock,
   { since }: { since: bigint },
 ): Promise<void> {
+  let doubted: CoreError | undefined;
   for (const account of await touchedFeeAccounts(sql, network, safe, since)) {
-    await transact(sql, (tx) => postMirrored(tx, network, safe, account, { chain, verify: since === 0n }));
+    try {
+      await transact(sql, (tx) => postMirrored(tx, network, safe, account, { chain, verify: since === 0n }));
+    } catch (error) {
+      // What is in doubt about one recipient holds up no other.
+      if (!(error instanceof CoreError) || error.code !== 'upstream_unavailable') throw error;
+      doubted ??= error;
+    }
   }
+  if (doubted) throw doubted;
 }
 
 /** Brings a fee account's withdrawals to what the mirror says; with a chain, none that a quorum does not have. */
