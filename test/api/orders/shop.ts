@@ -133,7 +133,7 @@ export async function shopOf(
     const widget = (await market.get(`/widget/payments/${transaction.paymentId}`, transaction.accessToken)).json;
     const buyer = await payCart(market.stack, widget);
     await market.untilStatus(transaction.paymentId, 'funded');
-    return { order, sellers, transaction, buyer };
+    return { order, sellers, transaction, buyer, widget };
   }
 
   /** An order as the list has it; undefined: not there. */
