@@ -6,12 +6,15 @@ import type { NetworkRow } from '../../api/core/schema.ts';
 import { Failure } from './failure.ts';
 import { progressAfter } from './progress.ts';
 
-/** What `look` finds on every network in use, or on the one of that name; one that does not answer holds up no other. @throws Failure */
-export async function eachNetwork<T>(
+/**
+ * What `look` finds on every network in use, or on the one of that name; one that does not answer holds up no other. `describe` says
+ * how far it is. @throws Failure
+ */
+export async function eachNetwork<T, Done = number>(
   sql: Sql,
   name: string | undefined,
-  things: string,
-  look: (network: NetworkRow, onProgress: (done: number) => void) => Promise<T>,
+  describe: (done: Done) => string,
+  look: (network: NetworkRow, onProgress: (done: Done) => void) => Promise<T>,
 ): Promise<{ found: T[]; failures: string[] }> {
   const networks = (await listNetworks(sql)).filter((network) => !network.archivedAt);
   const chosen = name === undefined ? networks : networks.filter((network) => network.name === name);
@@ -22,7 +25,7 @@ export async function eachNetwork<T>(
   const found: T[] = [];
   const failures: string[] = [];
   for (const network of chosen) {
-    const report = progressAfter(2_000, (done) => `${network.name}: ${done} ${things} compared`);
+    const report = progressAfter(2_000, (done: Done) => `${network.name}: ${describe(done)}`);
     try {
       found.push(await look(network, report));
     } catch (error) {
@@ -31,4 +34,11 @@ export async function eachNetwork<T>(
     }
   }
   return { found, failures };
+}
+
+/** Why networks could not be compared, and what to do about it. */
+export function unanswered(failures: readonly string[]): Failure {
+  const advice =
+    'Nothing was changed. See `dealkeep doctor` for what the RPC nodes and the indexer say, then run this again.';
+  return new Failure(`${failures.join('\n')}\n${advice}`, 3);
 }

@@ -1,17 +1,28 @@
-/** `dealkeep rebuild`: what every payment and account should be, derived anew from the chain's events, beside what stands. */
+/**
+ * `dealkeep rebuild`: what every payment and account should be, derived anew from the chain's events, beside what stands, and those
+ * events as the chain itself has them.
+ */
 import { Command, Option } from 'commander';
 import { Chain } from '../../api/core/chain/chain.ts';
 import { connect } from '../../api/core/database/db.ts';
-import { type Misstated, type Rebuild, rebuildNetwork } from '../../api/core/reconciliation/rebuild.ts';
+import type { Mismirrored } from '../../api/core/reconciliation/mirrored.ts';
+import {
+  type Misstated,
+  type Rebuild,
+  type RebuildProgress,
+  rebuildNetwork,
+} from '../../api/core/reconciliation/rebuild.ts';
 import { asText } from '../../api/core/reconciliation/reconciliations.ts';
 import { databaseOf, settingsOf } from './api.ts';
 import { Failure } from './failure.ts';
-import { eachNetwork } from './networks.ts';
+import { eachNetwork, unanswered } from './networks.ts';
 import { printJson, printRows } from './output.ts';
+
+const PLAIN = { data: '', json: false, yes: false };
 
 export function rebuildCommand(): Command {
   return new Command('rebuild')
-    .description('derive payments and ledger anew from mirrored events and name what differs; changes nothing')
+    .description('derive payments and ledger anew from the chain’s events and name what differs; changes nothing')
     .addOption(new Option('--database-url <url>', "the database; left out: the running stack's").env('DATABASE_URL'))
     .option('--network <name>', 'only this network')
     .action(async ({ databaseUrl, network: name }, self: Command) => {
@@ -19,27 +30,52 @@ export function rebuildCommand(): Command {
       const sql = connect(databaseOf(settings, databaseUrl), { maxConnections: 4 });
       const chain = new Chain();
       try {
-        const { found, failures } = await eachNetwork(sql, name, 'payments', (network, onProgress) =>
+        const { found, failures } = await eachNetwork(sql, name, describe, (network, onProgress) =>
           rebuildNetwork(sql, chain, network, { onProgress }),
         );
         const misstated = found.flatMap((one) => one.misstated);
+        const mismirrored = found.flatMap((one) => one.mismirrored);
         if (settings.json) printJson({ items: found.map(render), failures });
-        else if (misstated.length > 0) {
-          printRows({ data: '', json: false, yes: false }, { items: misstated, total: 0 }, [
+        else if (mismirrored.length > 0) {
+          printRows(PLAIN, { items: mismirrored, total: 0 }, [
+            ['block', (row: Mismirrored) => `${row.block}, log ${row.logIndex}`],
+            ['what', (row: Mismirrored) => (row.field === null ? row.what : `${row.what}: ${row.field}`)],
+            ['deal', (row: Mismirrored) => row.dealId],
+            ['on chain', (row: Mismirrored) => row.chain],
+            ['in the mirror', (row: Mismirrored) => row.mirror],
+          ]);
+        }
+        if (!settings.json && misstated.length > 0) {
+          printRows(PLAIN, { items: misstated, total: 0 }, [
             ['payment', (row: Misstated) => row.paymentId],
             ['what', (row: Misstated) => row.what],
             ['stands', (row: Misstated) => row.stands],
             ['should be', (row: Misstated) => row.rebuilt],
           ]);
         }
-        if (failures.length > 0) throw new Failure(failures.join('\n'), 3);
+        if (failures.length > 0) throw unanswered(failures);
+        if (mismirrored.length > 0) {
+          throw new Failure(
+            'The mirror is not as the chain: see above. Dropping its schema lets the indexer read everything anew.',
+          );
+        }
         if (misstated.length > 0) throw new Failure('Not all is as the events say: see above.');
-        const payments = found.reduce((sum, one) => sum + one.payments, 0);
-        if (!settings.json) console.log(`${payments} payments and their ledger are as the events say.`);
+        const [payments, events] = found.reduce(([p, e], one) => [p + one.payments, e + one.events], [0, 0]);
+        if (!settings.json) {
+          console.log(
+            `${events} events are mirrored as on chain; ${payments} payments and their ledger are as these say.`,
+          );
+        }
       } finally {
         await sql.end({ timeout: 1 });
       }
     });
+}
+
+function describe(done: RebuildProgress): string {
+  return 'payments' in done
+    ? `${done.payments} payments derived`
+    : `events up to block ${done.block} of ${done.upTo} compared`;
 }
 
 function render({ network, ...found }: Rebuild) {

@@ -12,7 +12,7 @@ import {
 import { asText } from '../../api/core/reconciliation/reconciliations.ts';
 import { databaseOf, settingsOf } from './api.ts';
 import { Failure } from './failure.ts';
-import { eachNetwork } from './networks.ts';
+import { eachNetwork, unanswered } from './networks.ts';
 import { printJson, printRows } from './output.ts';
 
 export function reconcileCommand(): Command {
@@ -26,12 +26,15 @@ export function reconcileCommand(): Command {
       const sql = connect(databaseOf(settings, databaseUrl), { maxConnections: 4 });
       const chain = new Chain();
       try {
-        const { found, failures } = await eachNetwork(sql, name, 'deals', (network, onProgress) =>
-          reconcileNetwork(sql, chain, network, { all, onProgress }),
+        const { found, failures } = await eachNetwork(
+          sql,
+          name,
+          (deals: number) => `${deals} deals compared`,
+          (network, onProgress) => reconcileNetwork(sql, chain, network, { all, onProgress }),
         );
         if (settings.json) printJson({ items: found.map(render), failures });
         else show(found);
-        if (failures.length > 0) throw new Failure(failures.join('\n'), 3);
+        if (failures.length > 0) throw unanswered(failures);
         if (!found.every(agrees)) throw new Failure('Not all is the same: see above.');
         if (!settings.json) console.log('Chain, mirror and ledger say the same, and the escrow can pay what it owes.');
       } finally {

@@ -2,10 +2,12 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Chain } from '../../api/core/chain/chain.ts';
+import type { Transaction } from '../../api/core/database/db.ts';
 import { reconcileWhenDue } from '../../api/core/reconciliation/reconciliations.ts';
 import { usdcAbi } from '../../contracts/abi.ts';
 import { startWorker } from '../../scripts/dev/services.ts';
 import { type Json, type Marketplace, openMarketplace, termsOf } from '../api/marketplace.ts';
+import { openDoor } from '../support/door.ts';
 import { type RunningStack, startStack } from '../support/stack.ts';
 import { openWallet } from '../support/wallet.ts';
 
@@ -65,6 +67,16 @@ async function change(paymentId: string, units: bigint): Promise<void> {
       update ledger_posting p set amount_units = amount_units + ${units.toString()}
       from ledger_account a where a.node_id = p.node_id and a.id = p.account_id and a.type = 'escrow' and a.owner = ${paymentId}`;
     await tx`alter table ledger_posting enable trigger ledger_posting_is_immutable`;
+  });
+}
+
+type Write = (tx: Transaction) => PromiseLike<unknown>;
+
+/** Writes to the mirror past the indexer's triggers. */
+async function asNobody(write: Write): Promise<void> {
+  await market.sql.begin(async (tx) => {
+    await tx`set local session_replication_role = replica`;
+    await write(tx);
   });
 }
 
@@ -146,8 +158,105 @@ describe('dealkeep reconcile and rebuild', () => {
     await sql`update deal set released_units = 0 where payment_id = ${payment.id}`;
     await change(payment.id, -5n);
     const after = await rebuild();
-    expect(after).toMatchObject({ code: 0, output: '3 payments and their ledger are as the events say.\n' });
+    expect(after).toMatchObject({
+      code: 0,
+      output: expect.stringMatching(/^\d+ events are mirrored as on chain; 3 payments/),
+    });
     expect(await sql`select 1 from pg_namespace where nspname = 'dealkeep_shadow'`).toEqual([]);
+  });
+
+  test('rebuild names an event that the mirror lacks, has too much, or tells otherwise than the chain', async () => {
+    const payment = (await market.get(`/payments?node_id=${market.nodeId}&status=funded`)).json.items[0];
+    const dealId = payment.deal.hash;
+    const { sql } = market;
+    const [indexer] = await sql<{ schema: string }[]>`select schema from indexer where schema is not null`;
+    const schema = sql(indexer?.schema ?? '');
+    await sql`create table kept as select * from chain.deal_event where deal_id = ${dealId}`;
+    const [deposit] = await sql<{ block: bigint; logIndex: number }[]>`
+      select block_number as block, log_index from kept`;
+    const place = { block: String(deposit?.block), logIndex: deposit?.logIndex, dealId };
+    /** What a rebuild names while the mirror is as `write` left it, past the indexer's triggers. */
+    const named = async (write: Write, unwrite: Write): Promise<Json[]> => {
+      await asNobody(write);
+      const run = await rebuild('--json');
+      expect(run.code, run.errors).toBe(1);
+      await asNobody(unwrite);
+      return run.json.items[0].mismirrored;
+    };
+
+    const lacked = await named(
+      (tx) => tx`delete from ${schema}.deal_event where deal_id = ${dealId}`,
+      (tx) => tx`insert into ${schema}.deal_event select * from kept`,
+    );
+    expect(lacked).toMatchObject([{ ...place, what: 'event', field: null, chain: 'Deposited', mirror: null }]);
+
+    const moved = (tx: Transaction, from: number) => tx`
+      update kept set log_index = ${from}`;
+    const added = await named(
+      async (tx) => {
+        await moved(tx, 77);
+        await tx`insert into ${schema}.deal_event select * from kept`;
+      },
+      async (tx) => {
+        await tx`delete from ${schema}.deal_event where deal_id = ${dealId} and log_index = 77`;
+        await moved(tx, deposit?.logIndex ?? 0);
+      },
+    );
+    expect(added).toContainEqual(
+      expect.objectContaining({ ...place, logIndex: 77, what: 'event', chain: null, mirror: 'Deposited' }),
+    );
+
+    const altered = await named(
+      (tx) => tx`update ${schema}.deal_event set released = 5 where deal_id = ${dealId}`,
+      (tx) => tx`update ${schema}.deal_event set released = 0 where deal_id = ${dealId}`,
+    );
+    expect(altered[0]).toMatchObject({ ...place, what: 'event', field: 'released', chain: '0', mirror: '5' });
+
+    const [terms] = await sql<{ payee: string }[]>`select payee from chain.deal where id = ${dealId}`;
+    const otherTerms = await named(
+      (tx) => tx`update ${schema}.deal set payee = operator where id = ${dealId}`,
+      (tx) => tx`update ${schema}.deal set payee = ${terms?.payee ?? ''} where id = ${dealId}`,
+    );
+    expect(otherTerms).toMatchObject([{ ...place, what: 'deal', field: 'payee', chain: terms?.payee }]);
+
+    const forged = `0x${'fd'.repeat(32)}`;
+    const [copied] = await sql<{ columns: string }[]>`
+      select string_agg(column_name, ', ') as columns from information_schema.columns
+      where table_schema = ${indexer?.schema ?? ''} and table_name = 'deal' and column_name <> 'id'`;
+    const rest = sql.unsafe(copied?.columns ?? '');
+    const unfounded = await named(
+      (tx) => tx`
+        insert into ${schema}.deal (id, ${rest}) select ${forged}, ${rest} from ${schema}.deal where id = ${dealId}`,
+      (tx) => tx`delete from ${schema}.deal where id = ${forged}`,
+    );
+    expect(unfounded).toMatchObject([{ what: 'deal', dealId: forged, chain: null, mirror: 'Deposited' }]);
+    expect((await rebuild()).code).toBe(0);
+  });
+
+  test('rebuild reads the chain in smaller ranges when a node limits them, and names a node that refuses', async () => {
+    const { sql } = market;
+    const door = await openDoor(running.stack.rpcUrl);
+    const [network] = await sql<{ rpcUrls: string[] }[]>`select rpc_urls from network where id = ${market.networkId}`;
+    await sql`update network set rpc_urls = ${[door.url]} where id = ${market.networkId}`;
+    const limited = { error: { code: -32_005, message: 'query returned more than 10000 results' } };
+    let most = 4n;
+    door.intercept = async (request, forward) => {
+      if (request.method !== 'eth_getLogs') return await forward(request);
+      const { fromBlock, toBlock } = Object(request.params[0]);
+      return BigInt(toBlock) - BigInt(fromBlock) >= most ? limited : await forward(request);
+    };
+    const run = await rebuild('--json');
+    expect(run, run.errors).toMatchObject({ code: 0, json: { items: [{ payments: 3, mismirrored: [] }] } });
+    expect(run.json.items[0].events).toBe(4);
+    expect(door.asked.get('eth_getLogs')).toBeGreaterThan(8);
+    most = 0n;
+    const refused = await rebuild();
+    expect(refused.code).toBe(3);
+    expect(refused.errors).toMatch(
+      /cannot be read: its node refuses \(code -32005\)\.\nNothing was changed\. See `dealkeep doctor`/,
+    );
+    door.close();
+    await sql`update network set rpc_urls = ${network?.rpcUrls ?? []} where id = ${market.networkId}`;
   });
 
   test('is made once an hour by whoever comes first, and operators read it', async () => {
@@ -167,6 +276,7 @@ describe('dealkeep reconcile and rebuild', () => {
     await sql`update network set rpc_urls = ${['http://127.0.0.1:9/own-key']} where id = ${market.networkId}`;
     const run = await reconcile();
     expect(run.code).toBe(3);
+    expect(run.errors).toContain('See `dealkeep doctor`');
     expect(run.output + run.errors).not.toContain('own-key');
     await sql`update network set rpc_urls = ${network?.rpcUrls ?? []} where id = ${market.networkId}`;
   });

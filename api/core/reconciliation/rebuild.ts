@@ -1,5 +1,7 @@
 // Owns the rebuild: what every payment of a network and its ledger entries should be, derived anew from the mirror's events into a
-// shadow schema that is rolled back, and how what stands in the database differs. Changes nothing.
+// shadow schema that is rolled back, and how what stands in the database differs; the events themselves are held against the
+// chain, as of the same block. Changes nothing.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { zeroAddress } from 'viem';
 import type { Chain } from '../chain/chain.ts';
 import { mirroredBlock, readEvents, readFacts, type SafeBlock } from '../chain/mirror.ts';
@@ -10,6 +12,7 @@ import { postDealEvents } from '../ledger.ts';
 import { postMirrored } from '../payments/fees.ts';
 import type { DealRow, NetworkRow, PaymentRow } from '../schema.ts';
 import { legStatus, paymentStatus } from '../status.ts';
+import { compareMirror, type Mirrored, type Mismirrored } from './mirrored.ts';
 
 /**
  * One thing that is not as it should be: `status`, a field of a leg, or an account's part in the payment, in base units. What is
@@ -17,11 +20,23 @@ import { legStatus, paymentStatus } from '../status.ts';
  */
 export type Misstated = { nodeId: string; paymentId: string; what: string; stands: string; rebuilt: string };
 
-/** What a rebuild of one network found, as of a block. */
-export type Rebuild = { network: NetworkRow; block: bigint; payments: number; misstated: Misstated[] };
+/** What a rebuild of one network found, as of a block; `events`: how many the chain has up to there. */
+export type Rebuild = {
+  network: NetworkRow;
+  block: bigint;
+  payments: number;
+  misstated: Misstated[];
+  events: number;
+  mismirrored: Mismirrored[];
+};
+
+/** Payments derived, then blocks read: how far a rebuild is. */
+export type RebuildProgress = { payments: number } | { block: bigint; upTo: bigint };
 
 /** How a rebuild is made; `patienceMs`: how long what differs may take to be right, in milliseconds. */
-export type RebuildOptions = { patienceMs?: number; onProgress?: (payments: number) => void };
+export type RebuildOptions = { patienceMs?: number; onProgress?: (progress: RebuildProgress) => void };
+
+type Derived = Pick<Rebuild, 'network' | 'block' | 'payments' | 'misstated'>;
 
 const PATIENCE_MS = 3_000;
 // Only inside a transaction that never commits; two rebuilds at once wait for each other.
@@ -37,12 +52,49 @@ export async function rebuildNetwork(
   network: NetworkRow,
   { patienceMs = PATIENCE_MS, onProgress = () => {} }: RebuildOptions = {},
 ): Promise<Rebuild> {
+  const derived = await deriveTwice(sql, chain, network, patienceMs, (payments) => onProgress({ payments }));
+  const mirrored = await compareTwice(sql, chain, network, derived.block, patienceMs, (block) =>
+    onProgress({ block, upTo: derived.block }),
+  );
+  return { ...derived, events: mirrored.events, mismirrored: mirrored.differences };
+}
+
+async function deriveTwice(
+  sql: Sql,
+  chain: Chain,
+  network: NetworkRow,
+  patienceMs: number,
+  onProgress: (payments: number) => void,
+): Promise<Derived> {
   const first = await derive(sql, chain, network, onProgress);
   if (first.misstated.length === 0) return first;
-  await new Promise((resolve) => setTimeout(resolve, patienceMs));
+  await sleep(patienceMs);
   const suspects = new Set(first.misstated.map(subjectOf));
   const second = await derive(sql, chain, network, onProgress);
   return { ...second, misstated: second.misstated.filter((one) => suspects.has(subjectOf(one))) };
+}
+
+/** Holds the mirror against the chain up to a block; the blocks of what differs are read once more before it counts. */
+async function compareTwice(
+  sql: Sql,
+  chain: Chain,
+  network: NetworkRow,
+  upTo: bigint,
+  patienceMs: number,
+  onProgress: (block: bigint) => void,
+): Promise<Mirrored> {
+  // An earlier start than the diamond's only costs time.
+  const from = network.startBlock ?? 0n;
+  const first = await compareMirror(sql, chain, network, { from, to: upTo }, onProgress);
+  if (first.differences.length === 0) return first;
+  await sleep(patienceMs);
+  await requireMirror(sql, network);
+  const blocks = first.differences.map(({ block }) => block).sort((a, b) => (a < b ? -1 : 1));
+  const range = { from: blocks[0] ?? from, to: blocks.at(-1) ?? upTo };
+  const second = await compareMirror(sql, chain, network, range, onProgress);
+  const keyOf = (one: Mismirrored) => [one.what, one.block, one.logIndex, one.dealId, one.field].join(' ');
+  const suspects = new Set(first.differences.map(keyOf));
+  return { events: first.events, differences: second.differences.filter((one) => suspects.has(keyOf(one))) };
 }
 
 function subjectOf({ paymentId, what }: Misstated): string {
@@ -51,8 +103,8 @@ function subjectOf({ paymentId, what }: Misstated): string {
 
 /** Carries the result out of a transaction that has to be rolled back. */
 class Done extends Error {
-  readonly result: Rebuild;
-  constructor(result: Rebuild) {
+  readonly result: Derived;
+  constructor(result: Derived) {
     super('rolled back');
     this.result = result;
   }
@@ -63,12 +115,8 @@ async function derive(
   chain: Chain,
   network: NetworkRow,
   onProgress: (payments: number) => void,
-): Promise<Rebuild> {
-  const mirrored = await mirroredBlock(sql, network);
-  if (mirrored === null) {
-    throw new CoreError('upstream_unavailable', `Network ${network.name}: the indexer has no complete mirror now.`);
-  }
-  const safe = await chain.safeBlock(network, mirrored);
+): Promise<Derived> {
+  const safe = await chain.safeBlock(network, await requireMirror(sql, network));
   try {
     // Payments, mirror and ledger are of one moment.
     await sql.begin('isolation level repeatable read', async (tx) => {
@@ -81,12 +129,19 @@ async function derive(
   throw new Error('A rebuild was committed.');
 }
 
+/** The block up to which the mirror is complete. @throws upstream_unavailable while it is not */
+async function requireMirror(sql: Sql, network: NetworkRow): Promise<bigint> {
+  const mirrored = await mirroredBlock(sql, network);
+  if (mirrored !== null) return mirrored;
+  throw new CoreError('upstream_unavailable', `Network ${network.name}: the indexer has no complete mirror now.`);
+}
+
 async function deriveInShadow(
   tx: Transaction,
   network: NetworkRow,
   safe: SafeBlock,
   onProgress: (payments: number) => void,
-): Promise<Rebuild> {
+): Promise<Derived> {
   await tx`create schema ${tx(SHADOW)}`;
   for (const table of ['ledger_account', 'ledger_entry', 'ledger_posting']) {
     await tx`create table ${tx(`${SHADOW}.${table}`)} (like ${tx(`public.${table}`)} including all)`;
