@@ -47,6 +47,11 @@ export function mountWidgetFiles(app: Hono<Env>): void {
     if (build !== undefined && build !== (await currentBuild())) return c.notFound();
     return await next();
   });
+  // A page that signs is framed by nobody; a page cannot say that of itself.
+  app.use(`${PATH}/*`, async (c, next) => {
+    await next();
+    if (c.req.path.endsWith('.html')) c.res.headers.set('Content-Security-Policy', "frame-ancestors 'none'");
+  });
   const rewriteRequestPath = (path: string) => BUILD.exec(path)?.[2] ?? path.slice(PATH.length);
   app.get(`${PATH}/*`, serveStatic({ root: folder, rewriteRequestPath }));
 }

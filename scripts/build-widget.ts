@@ -1,5 +1,5 @@
 /**
- * Builds the widget into widget/dist: ES module, classic script, types, and build.json with sizes and integrity hashes.
+ * Builds the widget into widget/dist: ES module, classic script, the page without servers, types, and build.json with sizes and integrity hashes.
  * With `--if-stale` it does nothing when the sources are those of the last build.
  */
 
@@ -35,21 +35,49 @@ type Manifest = {
 };
 
 async function hashSources(): Promise<string> {
-  const names = ['package-lock.json', 'contracts/terms.ts', 'scripts/build-widget.ts'];
-  for await (const name of glob(['*.ts', '*.json', '{deposit,rails}/*.ts', '{,rails/}languages/*.json'], {
-    cwd: widget,
-  }))
+  const names = ['package-lock.json', 'scripts/build-widget.ts'];
+  for (const name of ['abi', 'terms', 'typed-data']) names.push(`contracts/${name}.ts`);
+  const folders = '{,deposit/,rails/,{,rails/,afterwards/,escape/}languages/,afterwards/,escape/}';
+  for await (const name of glob(`${folders}*.{ts,json,html}`, { cwd: widget })) {
     names.push(join('widget', name));
+  }
   const hash = createHash('sha256');
   for (const name of names.sort()) hash.update(name).update(await readFile(join(root, name)));
   return hash.digest('hex');
 }
 
-async function bundle(mode: 'esm' | 'script', outDir: string): Promise<void> {
+async function bundle(mode: 'esm' | 'script' | 'escape', outDir: string): Promise<void> {
   const env = { command: 'build', mode } as const;
   const loaded = await loadConfigFromFile(env, join(widget, 'vite.config.ts'));
   if (!loaded) throw new Error('widget/vite.config.ts cannot be read.');
   await build({ ...loaded.config, build: { ...loaded.config.build, outDir }, configFile: false, mode });
+}
+
+/** The page without servers: one file whose policy names its one script and its one style by their hashes. */
+async function writeEscapePage(folder: string): Promise<void> {
+  await bundle('escape', folder);
+  const built = join(folder, 'escape.js');
+  // Inside a page, these two would end the script or hide its end.
+  const script = (await readFile(built, 'utf8')).replace(/<(?=\/script|!--)/gi, '\\x3c');
+  await rm(built);
+  const style = ':root{color-scheme:light dark}body{margin:0;background:light-dark(#fff,#161d1b)}';
+  const hash = (text: string) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
+  const policy = [
+    "default-src 'none'",
+    `script-src ${hash(script)}`,
+    `style-src ${hash(style)}`,
+    'img-src data:',
+    // Whatever node its owner names.
+    'connect-src http: https:',
+    "base-uri 'none'",
+    "form-action 'none'",
+  ].join('; ');
+  const parts: Record<string, string> = { policy, script, style };
+  const page = await readFile(join(widget, 'escape/escape.html'), 'utf8');
+  await writeFile(
+    join(folder, 'escape.html'),
+    page.replace(/\{\{(\w+)\}\}/g, (_, name: string) => parts[name] ?? ''),
+  );
 }
 
 async function emitTypes(outDir: string): Promise<void> {
@@ -59,7 +87,7 @@ async function emitTypes(outDir: string): Promise<void> {
 
 async function describeFiles(folder: string): Promise<Manifest['files']> {
   const files: Manifest['files'] = {};
-  for await (const name of glob('*.js', { cwd: folder })) {
+  for await (const name of glob('*.{js,html}', { cwd: folder })) {
     const content = await readFile(join(folder, name));
     const integrity = `sha384-${createHash('sha384').update(content).digest('base64')}`;
     files[name] = { bytes: content.length, gzipBytes: gzipSync(content, { level: 9 }).length, integrity };
@@ -110,6 +138,7 @@ const fresh = await mkdtemp(join(root, 'node_modules', '.dealkeep-widget-'));
 try {
   await bundle('esm', fresh);
   await bundle('script', fresh);
+  await writeEscapePage(fresh);
   await emitTypes(join(fresh, 'types'));
   await writeFile(join(fresh, 'package.json'), `${JSON.stringify(packageJson, null, 2)}\n`);
   const shell = await closureOf(fresh, 'dealkeep.js', IMPORTED);

@@ -4,7 +4,7 @@
  */
 import type { Texts, Words } from './words.ts';
 
-const files = {
+const files: Record<LanguageCode, () => Promise<{ default: Texts }>> = {
   en: () => import('./languages/en.json'),
   de: () => import('./languages/de.json'),
   fr: () => import('./languages/fr.json'),
@@ -13,8 +13,11 @@ const files = {
   ar: () => import('./languages/ar.json'),
 };
 
-/** A language that there are texts in. */
-export type LanguageCode = keyof typeof files;
+/** The languages that there are texts in. */
+export const languageCodes = ['en', 'de', 'fr', 'es', 'tr', 'ar'] as const;
+
+/** One of them. */
+export type LanguageCode = (typeof languageCodes)[number];
 
 /** A language as somebody wants it: `tag` is theirs with its region (`de-CH`), for numbers and dates. */
 export type Language = { code: LanguageCode; tag: string };
@@ -27,7 +30,8 @@ export function languageOf(...wishes: (string | null | undefined)[]): Language {
   for (const wish of [...wishes, ...navigator.languages]) {
     const tag = wish?.trim().replaceAll('_', '-') ?? '';
     const code = tag.split('-', 1)[0]?.toLowerCase() ?? '';
-    if (Object.hasOwn(files, code)) return { code: code as LanguageCode, tag };
+    const known = languageCodes.find((one) => one === code);
+    if (known) return { code: known, tag };
   }
   return english;
 }

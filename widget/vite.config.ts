@@ -40,17 +40,19 @@ const FORMATS = {
     inline: false,
   },
   script: { format: 'iife', entries: { 'dealkeep.script': 'index.ts' }, inline: true },
+  // Becomes a page of one file, see scripts/build-widget.ts.
+  escape: { format: 'iife', entries: { escape: 'escape/page.ts' }, inline: true },
 } as const;
 
 export default defineConfig(({ mode }) => {
-  const { format, entries, inline } = mode === 'script' ? FORMATS.script : FORMATS.esm;
+  const { format, entries, inline } = mode === 'script' || mode === 'escape' ? FORMATS[mode] : FORMATS.esm;
   return {
     root: import.meta.dirname,
     configFile: false,
     publicDir: false,
     logLevel: 'warn',
     json: { stringify: true, namedExports: false },
-    plugins: inline ? [besideScript] : [],
+    plugins: mode === 'script' ? [besideScript] : [],
     define: { 'process.env.NODE_ENV': '"production"' },
     build: {
       outDir: 'dist',

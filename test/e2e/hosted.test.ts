@@ -134,3 +134,16 @@ test('the files of one build stay at its own path, for ever', async () => {
   expect((await fetch(`${stage.apiUrl}/widget/v1/build-0123456789abcdef/dealkeep.js`)).status).toBe(404);
   expect((await fetch(`${stage.apiUrl}/widget/v1/dealkeep.js`)).headers.get('Cache-Control')).toContain('max-age=3600');
 });
+
+test('the page without servers is one file at a stable path, which asks nobody but a node and is framed by nobody', async () => {
+  const answer = await fetch(`${stage.apiUrl}/widget/v1/escape.html`);
+  expect(answer.headers.get('Content-Type')).toContain('text/html');
+  expect(answer.headers.get('Content-Security-Policy')).toBe("frame-ancestors 'none'");
+  const html = await answer.text();
+  const markup = html.replace(/<script>.*<\/script>/s, '');
+  expect(markup).toMatch(/<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'sha256-/);
+  expect(markup).not.toMatch(/(src|href)=(?!"data:)/);
+  const manifest: Json = await (await fetch(`${stage.apiUrl}/widget/v1/build.json`)).json();
+  const hash = await crypto.subtle.digest('SHA-384', new TextEncoder().encode(html));
+  expect(manifest.files['escape.html'].integrity).toBe(`sha384-${Buffer.from(hash).toString('base64')}`);
+});

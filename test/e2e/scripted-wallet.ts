@@ -7,7 +7,7 @@ import { type Address, type Hex, keccak256, slice, toFunctionSelector } from 'vi
 import { expect } from 'vitest';
 import { escrowAbi } from '../../contracts/abi.ts';
 import type { RouteName } from '../../widget/routes.ts';
-import type { Stack } from '../support/stack.ts';
+import type { EscrowChain } from '../support/escrow-chain.ts';
 import { chainOf, openWallet, type Wallet } from '../support/wallet.ts';
 
 /** What the page asks the wallet's owner. */
@@ -21,7 +21,10 @@ export type Deed =
   | 'authorize'
   | 'permit2'
   | 'deposit'
-  | 'batch';
+  | 'batch'
+  /** Any other verb of the escrow. */
+  | 'act'
+  | 'settle';
 
 type Answer = () => Promise<void> | void;
 type TypedData = { domain: object; types: object; primaryType: string; message: object };
@@ -38,13 +41,14 @@ export class WalletError extends Error {
 }
 
 const APPROVE = toFunctionSelector('approve(address,uint256)');
-const DEPOSITS = escrowAbi.flatMap((item) =>
-  item.type === 'function' && item.name.startsWith('deposit') ? [toFunctionSelector(item)] : [],
-);
+const verbs = escrowAbi.flatMap((item) => (item.type === 'function' ? [item] : []));
+const DEPOSITS = verbs.filter(({ name }) => name.startsWith('deposit')).map((item) => toFunctionSelector(item));
+const VERBS = verbs.map((item) => toFunctionSelector(item));
 const SIGNATURES: Record<string, Deed> = {
   Permit: 'permit',
   ReceiveWithAuthorization: 'authorize',
   PermitWitnessTransferFrom: 'permit2',
+  Settlement: 'settle',
 };
 const ICON =
   'data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHZpZXdCb3g9IjAgMCAzMiAzMiI+PHJlY3Qgd2lkdGg9IjMyIiBoZWlnaHQ9IjMyIiByeD0iOCIgZmlsbD0iIzMzNGRiMyIvPjxjaXJjbGUgY3g9IjE2IiBjeT0iMTYiIHI9IjciIGZpbGw9IiNmZmYiLz48L3N2Zz4=';
@@ -81,7 +85,7 @@ export class ScriptedWallet {
   keeps: 'speed_up' | 'cancel' | 'drop' | null = null;
   /** What its owner approves instead of the amount asked for. */
   approveUnits: bigint | null = null;
-  readonly #stack: Stack;
+  readonly #stack: EscrowChain;
   #account: Address;
   #connected = false;
   /** Speeds up or cancels the deposit that it keeps. */
@@ -92,7 +96,7 @@ export class ScriptedWallet {
   readonly #binding = `scriptedWallet_${crypto.randomUUID().replaceAll('-', '')}`;
   readonly #rdns: string;
 
-  constructor(stack: Stack, wallet: Wallet, name: string) {
+  constructor(stack: EscrowChain, wallet: Wallet, name: string) {
     this.#stack = stack;
     this.wallet = wallet;
     this.name = name;
@@ -103,7 +107,7 @@ export class ScriptedWallet {
 
   /** A wallet that holds 1,000 of each test token and 10 ether, or what is said. */
   static async open(
-    stack: Stack,
+    stack: EscrowChain,
     { name = 'Scripted Wallet', tokenUnits }: { name?: string; tokenUnits?: bigint } = {},
   ) {
     const wallet = await openWallet(stack, tokenUnits === undefined ? {} : { tokenUnits });
@@ -246,9 +250,10 @@ export class ScriptedWallet {
   async #send({ to, data }: { to: Address; data: Hex }): Promise<Hex> {
     const selector = data.slice(0, 10);
     const isDeposit = DEPOSITS.some((known) => known === selector);
-    if (selector !== APPROVE && !isDeposit) throw new WalletError(-32602, `Unexpected call ${selector}.`);
+    const isAct = !isDeposit && VERBS.some((known) => known === selector);
+    if (selector !== APPROVE && !isDeposit && !isAct) throw new WalletError(-32602, `Unexpected call ${selector}.`);
     const isReset = selector === APPROVE && BigInt(`0x${data.slice(74)}`) === 0n;
-    await this.#ask(isDeposit ? 'deposit' : isReset ? 'reset' : 'approve');
+    await this.#ask(isDeposit ? 'deposit' : isAct ? 'act' : isReset ? 'reset' : 'approve');
     if (isDeposit && this.insists) return await this.#insist({ to, data });
     if (isDeposit && this.keeps) return await this.#keep({ to, data });
     const own = selector === APPROVE && this.approveUnits !== null;

@@ -7,9 +7,15 @@ export type RpcCall = { method: string; params: unknown[] };
 
 /**
  * What happens to a call. `never`: it reaches nobody and is not answered. `lost`: it is carried out and the connection is cut.
- * `held`: it is carried out, the answer waits for ever. `busy`: status 429. `say`: this is the answer.
+ * `held`: it is carried out, the answer waits for ever. `busy`: status 429. `say`: this is the answer. `fail`: this is the error.
  */
-export type Treatment = 'never' | 'lost' | 'held' | 'busy' | { say: unknown };
+export type Treatment =
+  | 'never'
+  | 'lost'
+  | 'held'
+  | 'busy'
+  | { say: unknown }
+  | { fail: { code: number; message: string } };
 
 export type RpcProxy = {
   readonly url: string;
@@ -21,6 +27,8 @@ export type RpcProxy = {
   reached(method: string): Promise<void>;
   stop(): Promise<void>;
 };
+
+const CORS = { 'Access-Control-Allow-Origin': '*', 'Access-Control-Allow-Headers': 'content-type' };
 
 /** Starts a proxy before the node at `upstream`. */
 export async function startRpcProxy(upstream: string): Promise<RpcProxy> {
@@ -36,6 +44,8 @@ export async function startRpcProxy(upstream: string): Promise<RpcProxy> {
   };
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // A page asks as well as a process does.
+    if (request.method === 'OPTIONS') return void response.writeHead(204, CORS).end();
     let body = '';
     for await (const chunk of request) body += chunk;
     const { id, ...call } = JSON.parse(body) as RpcCall & { id: number };
@@ -43,11 +53,13 @@ export async function startRpcProxy(upstream: string): Promise<RpcProxy> {
     const rule = treatments.get(call.method);
     const treatment = typeof rule === 'function' ? rule(call) : rule;
     const answer = (status: number, text: string) => {
-      response.writeHead(status, { 'Content-Type': 'application/json' }).end(text);
+      response.writeHead(status, { 'Content-Type': 'application/json', ...CORS }).end(text);
     };
     if (treatment === 'busy') return answer(429, '');
-    if (typeof treatment === 'object')
-      return answer(200, JSON.stringify({ jsonrpc: '2.0', id, result: treatment.say }));
+    if (typeof treatment === 'object') {
+      const said = 'say' in treatment ? { result: treatment.say } : { error: treatment.fail };
+      return answer(200, JSON.stringify({ jsonrpc: '2.0', id, ...said }));
+    }
     if (treatment !== 'never') {
       const passed = await fetch(upstream, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body });
       const text = await passed.text();

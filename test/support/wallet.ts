@@ -14,6 +14,7 @@ import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts';
 import { hardhat } from 'viem/chains';
 import { escrowAbi, usdcAbi } from '../../contracts/abi.ts';
 import { dealId, type Terms } from '../../contracts/terms.ts';
+import type { EscrowChain } from './escrow-chain.ts';
 import type { Stack } from './stack.ts';
 
 /** A verb of the escrow that takes the terms and nothing else. */
@@ -23,7 +24,7 @@ type TermsVerb = 'deposit' | 'release' | 'cancelDeal' | 'claim' | 'reclaim' | 'w
 export type Wallet = Awaited<ReturnType<typeof openWallet>>;
 
 /** Opens a wallet with 10 ether and `tokenUnits` of each test token that has spent nothing yet. */
-export async function openWallet(stack: Stack, { tokenUnits = 1_000_000_000n }: { tokenUnits?: bigint } = {}) {
+export async function openWallet(stack: EscrowChain, { tokenUnits = 1_000_000_000n }: { tokenUnits?: bigint } = {}) {
   const account = privateKeyToAccount(generatePrivateKey());
   const client = createWalletClient({
     account,
@@ -87,7 +88,7 @@ export function strangerAddress(): Address {
 }
 
 /** An offer of 25 USDC with a fee of 0.25 that expires in an hour, under a random reference. */
-export function offerOf(stack: Stack, overrides: Partial<Terms> = {}): Terms {
+export function offerOf(stack: EscrowChain, overrides: Partial<Terms> = {}): Terms {
   const now = BigInt(Math.floor(Date.now() / 1_000));
   return {
     ref: BigInt(generatePrivateKey()),

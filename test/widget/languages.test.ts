@@ -1,21 +1,32 @@
 // Six languages, each whole: no language lacks a text, a placeholder or a plural form, and amounts and times are written its way.
 import { readdir, readFile } from 'node:fs/promises';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { languageOf, loadWords } from '../../widget/languages.ts';
+import { languageCodes, languageOf, loadWords } from '../../widget/languages.ts';
 
 type Text = string | Record<string, string>;
-const folder = new URL('../../widget/languages/', import.meta.url);
-const codes = (await readdir(folder)).map((name) => name.replace('.json', '')).sort();
-const languages = new Map<string, Record<string, Text>>();
-for (const code of codes) languages.set(code, JSON.parse(await readFile(new URL(`${code}.json`, folder), 'utf8')));
-const english = languages.get('en') ?? {};
+type Texts = Record<string, Text>;
+const folders = ['languages', 'afterwards/languages', 'escape/languages'];
+const files: { name: string; code: string; texts: Texts; english: Texts }[] = [];
+for (const folder of folders) {
+  const read = async (file: string): Promise<Texts> =>
+    JSON.parse(await readFile(new URL(`../../widget/${folder}/${file}`, import.meta.url), 'utf8'));
+  const english = await read('en.json');
+  for (const file of (await readdir(new URL(`../../widget/${folder}`, import.meta.url))).sort()) {
+    files.push({ name: `${folder}/${file}`, code: file.replace('.json', ''), texts: await read(file), english });
+  }
+}
+
+test('each part of the widget speaks the six languages', () => {
+  for (const folder of folders) {
+    const codes = files.filter(({ name }) => name.startsWith(`${folder}/`)).map(({ code }) => code);
+    expect(codes, folder).toEqual([...languageCodes].sort());
+  }
+});
 
 const forms = (text: Text | undefined): string[] => (typeof text === 'object' ? Object.values(text) : [text ?? '']);
 const placeholders = (text: string) => [...new Set([...text.matchAll(/\{(\w+)\}/g)].map(([, name]) => name))].sort();
 
-describe.each(codes)('%s', (code) => {
-  const texts = languages.get(code) ?? {};
-
+describe.each(files)('$name', ({ code, texts, english }) => {
   test('has every text of the English file, and no other', () => {
     expect(Object.keys(english).filter((key) => !(key in texts))).toEqual([]);
     expect(Object.keys(texts).filter((key) => !(key in english))).toEqual([]);

@@ -137,7 +137,8 @@ export function agreeOnId(deal: Deal, leg: Leg, payer: Address, dealHash: Hex): 
   agree('deal', dealHash, dealIdFor(deal, leg, payer));
 }
 
-function termsOf(json: TermsJson): Terms {
+/** The terms as JSON carries them. @throws Mismatch with the field that is none */
+export function termsOf(json: TermsJson): Terms {
   const whole = (name: keyof Terms) => {
     const text = json[name];
     if (typeof text !== 'string' || !/^\d+$/.test(text))

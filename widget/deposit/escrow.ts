@@ -109,7 +109,7 @@ export function signedDepositCall({ legs, diamond }: Deal, payer: Address, signe
 }
 
 /** The call that allows the diamond to take `units`, no more. */
-export function approveCall({ token, diamond }: Deal, units: bigint): Call {
+export function approveCall({ token, diamond }: Pick<Deal, 'token' | 'diamond'>, units: bigint): Call {
   return {
     to: token,
     data: encodeCall('approve(address,uint256)', [diamond, units]),
@@ -128,7 +128,7 @@ export async function readChainId(provider: Provider): Promise<number> {
  */
 export async function readFunds(
   provider: Provider,
-  { token, diamond }: Deal,
+  { token, diamond }: Pick<Deal, 'token' | 'diamond'>,
   account: Address,
   permit2: Address | null,
 ): Promise<Funds> {
@@ -238,7 +238,8 @@ async function word(provider: Provider, call: Call): Promise<bigint> {
   return decodeAbiParameters([{ type: 'uint256' }], answer)[0];
 }
 
-async function read(provider: Provider, method: string, params: unknown[] = []): Promise<Hex> {
+/** Asks for something that is hex. @throws Problem; network_down too when no answer comes */
+export async function read(provider: Provider, method: string, params: unknown[] = []): Promise<Hex> {
   const answer = await ask(provider, method, params);
   if (typeof answer !== 'string' || !answer.startsWith('0x')) throw new Problem('network_down');
   return answer as Hex;

@@ -51,11 +51,9 @@ const byCode: Record<number, ProblemCode> = {
 /** The problem behind anything that a wallet, a node or wagmi threw; what nobody knows is `wallet_failed`. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
+  const data = revertDataOf(error);
+  if (data) return new Problem(bySelector.get(slice(data, 0, 4)) ?? 'reverted', { cause: error });
   const chain = causes(error);
-  for (const link of chain) {
-    const data = revertData(link);
-    if (data) return new Problem(bySelector.get(slice(data, 0, 4)) ?? 'reverted', { cause: error });
-  }
   // The innermost code counts: wagmi wraps every failure to add a chain into a rejection.
   const innermost = chain.findLast((link) => typeof Reflect.get(link, 'code') === 'number');
   const code = innermost && byCode[Number(Reflect.get(innermost, 'code'))];
@@ -64,6 +62,15 @@ export function problemOf(error: unknown): Problem {
     return new Problem('reverted', { cause: error });
   }
   return new Problem('wallet_failed', { cause: error });
+}
+
+/** What a contract said when it reverted, behind whatever was thrown; null where it is not told. */
+export function revertDataOf(error: unknown): Hex | null {
+  return (
+    causes(error)
+      .map(revertData)
+      .find((data) => data !== null) ?? null
+  );
 }
 
 /** The error and what it was caused by, outermost first; wallets put the node's error into `data` or `data.originalError`. */

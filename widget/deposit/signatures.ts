@@ -99,7 +99,8 @@ const domainFields: Record<string, string> = {
   verifyingContract: 'address',
 };
 
-async function sign(
+/** Has typed data signed; the primary type stands first among the types. @throws Problem */
+export async function sign(
   provider: Provider,
   account: Address,
   domain: object,

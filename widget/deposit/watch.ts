@@ -29,7 +29,10 @@ type Followed = {
  * Waits until what was sent is in a block, however long that takes and whatever fails meanwhile.
  * @throws Problem reverted, replaced, dropped
  */
-export async function follow(sent: Sent, { provider, isWanted, onHash, isDone }: Followed): Promise<void> {
+export async function follow(
+  sent: Pick<Sent, 'hash' | 'batchId' | 'account' | 'nonce'>,
+  { provider, isWanted, onHash, isDone }: Followed,
+): Promise<void> {
   let known = Date.now();
   while (isWanted()) {
     const node = provider();

@@ -1,0 +1,147 @@
+/**
+ * Owns finding somebody's deals in the diamond's logs, and one deal in the transaction that paid it. A log counts only when its
+ * terms hash to the deal that it names: a node can keep deals back, but it cannot invent one.
+ */
+import { type Address, decodeEventLog, encodeEventTopics, type Hex, isAddressEqual, isHex } from 'viem';
+import { escrowAbi } from '../../contracts/abi.ts';
+import { dealId, type Terms } from '../../contracts/terms.ts';
+import type { Place } from '../afterwards/calls.ts';
+import type { Provider } from '../deposit/escrow.ts';
+import { NodeError } from './node.ts';
+
+/** A deal as its deposit tells it. */
+export type Found = { id: Hex; terms: Terms; transaction: Hex; block: bigint };
+
+/** How far a search has come, newest blocks first. */
+export type Progress = { from: bigint; to: bigint; searchedDownTo: bigint };
+
+type Log = { address: Address; topics: [Hex, ...Hex[]]; data: Hex; transactionHash: Hex; blockNumber: bigint };
+
+/** Most nodes allow this much or more; what one refuses is halved, what it allows is doubled up to what it refused. */
+const SPAN = 10_000n;
+const MAX_SPAN = 1_000_000n;
+/** Tries of a single block before the node's refusal is believed. */
+const TRIES = 3;
+const RETRY_PAUSE_MS = 400;
+
+/**
+ * Finds the deals that the account pays or is paid by, newest first; `onProgress` is told as it goes, with what was found so far.
+ * @throws NodeError when the node refuses even single blocks; the signal's reason when it is aborted
+ */
+export async function findDeals(
+  node: Provider,
+  place: Place,
+  { account, from, to }: { account: Address; from: bigint; to: bigint },
+  { signal, onProgress }: { signal: AbortSignal; onProgress: (progress: Progress, found: readonly Found[]) => void },
+): Promise<Found[]> {
+  const found = new Map<Hex, Found>();
+  const filters = [{ payer: account }, { payee: account }].map((args) =>
+    encodeEventTopics({ abi: escrowAbi, eventName: 'Deposited', args }),
+  );
+  let span = SPAN;
+  let refusedSpan = MAX_SPAN;
+  let tries = 0;
+  let end = to;
+  while (end >= from) {
+    signal.throwIfAborted();
+    const start = end - span + 1n > from ? end - span + 1n : from;
+    try {
+      for (const topics of filters) {
+        for (const log of await readLogs(node, place.diamond, topics, start, end)) {
+          const deal = dealOf(log, place);
+          if (deal && isPartyOf(deal.terms, account)) found.set(deal.id, deal);
+        }
+      }
+      end = start - 1n;
+      tries = 0;
+      if (span * 2n < refusedSpan) span *= 2n;
+      onProgress({ from, to, searchedDownTo: start }, newestFirst(found));
+    } catch (error) {
+      if (!(error instanceof NodeError) || error.kind === 'not_a_node') throw error;
+      tries += 1;
+      refusedSpan = end - start + 1n;
+      // Out of reach is not too much at once; for everything else nodes have a hundred words.
+      if (error.kind === 'unreachable' || start === end) {
+        if (tries >= TRIES) throw error;
+        await new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE_MS * tries));
+        if (error.kind === 'unreachable' && start !== end) span = half(start, end);
+      } else span = half(start, end);
+    }
+  }
+  return newestFirst(found);
+}
+
+/** The deals that a transaction opened: none where the node does not know it, or it opened none. @throws NodeError */
+export async function findByTransaction(node: Provider, place: Place, hash: Hex): Promise<Found[]> {
+  const receipt = Object(await node.request({ method: 'eth_getTransactionReceipt', params: [hash] }));
+  return logsOf(receipt.logs).flatMap((log) => {
+    const deal = dealOf(log, place);
+    return deal ? [deal] : [];
+  });
+}
+
+/** The block in which the diamond appeared, where the node keeps old state; else the first block. */
+export async function findStart(node: Provider, { diamond }: Place, head: bigint): Promise<bigint> {
+  const isThere = async (block: bigint) => {
+    const code = await node.request({ method: 'eth_getCode', params: [diamond, hexBlock(block)] });
+    return isHex(code) && code.length > 2;
+  };
+  let [before, after] = [-1n, head];
+  try {
+    while (after - before > 1n) {
+      const middle = (before + after) / 2n;
+      if (await isThere(middle)) after = middle;
+      else before = middle;
+    }
+    return after;
+  } catch {
+    return 0n;
+  }
+}
+
+async function readLogs(node: Provider, address: Address, topics: readonly unknown[], from: bigint, to: bigint) {
+  const filter = { address, topics, fromBlock: hexBlock(from), toBlock: hexBlock(to) };
+  return logsOf(await node.request({ method: 'eth_getLogs', params: [filter] }));
+}
+
+/** A log's deal, when it is a deposit into this diamond whose terms hash to what it says. */
+function dealOf({ address, topics, data, transactionHash, blockNumber }: Log, place: Place): Found | null {
+  if (!isAddressEqual(address, place.diamond)) return null;
+  try {
+    const { args } = decodeEventLog({ abi: escrowAbi, eventName: 'Deposited', topics, data });
+    const { id, terms } = args;
+    if (dealId(terms, place.chainId, place.diamond) !== id) return null;
+    return { id, terms, transaction: transactionHash, block: blockNumber };
+  } catch {
+    return null;
+  }
+}
+
+function logsOf(answer: unknown): Log[] {
+  if (!Array.isArray(answer)) return [];
+  return answer.flatMap((item: unknown) => {
+    const { address, topics, data, transactionHash, blockNumber } = Object(item);
+    const isWhole = [address, data, transactionHash, blockNumber].every(isHexText) && Array.isArray(topics);
+    if (!isWhole || address.length !== 42 || !topics.every(isHexText)) return [];
+    return [{ address, topics: topics as [Hex, ...Hex[]], data, transactionHash, blockNumber: BigInt(blockNumber) }];
+  });
+}
+
+const isHexText = (value: unknown): value is Hex => isHex(value, { strict: true });
+
+function isPartyOf({ payer, payee }: Terms, account: Address): boolean {
+  return isAddressEqual(payer, account) || isAddressEqual(payee, account);
+}
+
+function newestFirst(found: ReadonlyMap<Hex, Found>): Found[] {
+  return [...found.values()].sort((one, other) => Number(other.block - one.block));
+}
+
+function half(start: bigint, end: bigint): bigint {
+  const span = (end - start + 1n) / 2n;
+  return span > 1n ? span : 1n;
+}
+
+function hexBlock(block: bigint): Hex {
+  return `0x${block.toString(16)}`;
+}
