@@ -145,7 +145,9 @@ try {
   // Payments by card or transfer make no deposit; what they need comes beside.
   const everything = await closureOf(fresh, 'dealkeep.js', IMPORTED_EVER, new Set(['rails.js']));
   const languages = everything.filter((name) => name.startsWith('language-')).sort();
-  const deposit = everything.filter((name) => name === 'language-en.js' || ![...languages, 'rails.js'].includes(name));
+  // Of what comes later a receipt's printing is a file of its own.
+  const later = [...languages, 'rails.js', ...everything.filter((name) => name.startsWith('print-'))];
+  const deposit = everything.filter((name) => name === 'language-en.js' || !later.includes(name));
   const manifest: Manifest = { sources, files: await describeFiles(fresh), shell, deposit, languages };
   await writeFile(join(fresh, 'build.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   await rm(dist, { recursive: true, force: true });

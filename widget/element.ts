@@ -162,6 +162,7 @@ export class DealkeepCheckout extends LitElement {
       copied: (key) => this.#checkout?.patch({ copied: key }),
       copy: (address) => void this.#copy(address),
       print: (event) => void this.#print(event),
+      escapeUrl: `${this.api}/widget/v1/escape.html`,
     });
   }
 

@@ -4,6 +4,7 @@
  */
 import { html, nothing, type TemplateResult } from 'lit';
 import { chainInfo } from './chains.ts';
+import { linkTo } from './escape/link.ts';
 import { amount } from './screens.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { StateName } from './states.ts';
@@ -30,11 +31,11 @@ export function explorerLink(words: Words, chainId: number, hash: string, isWhol
   >`;
 }
 
-/** The receipt, folded away until somebody wants it. */
+/** The receipt, folded away until somebody wants it; `escapeUrl` leads to the page that needs no servers of ours. */
 export function receipt(
   snapshot: Snapshot,
   words: Words,
-  print: (event: Event) => void,
+  { print, escapeUrl }: { print: (event: Event) => void; escapeUrl: string },
 ): TemplateResult | typeof nothing {
   const { payment, name, transactionHash } = snapshot;
   if (!payment || payment.rail || !transactionHash || !deposited.has(name)) return nothing;
@@ -43,6 +44,7 @@ export function receipt(
   const row = (term: string, text: unknown) => html`<div><dt>${term}</dt><dd>${text}</dd></div>`;
   const link = (hash: string) => explorerLink(words, chainId, hash, true);
   const several = payment.legs.length > 1;
+  const escapeLink = linkTo(escapeUrl, { chainId, diamond: payment.diamond_address }, transactionHash);
   return html`
     <details part="receipt" class="receipt">
       <summary>${words.say('receipt.title')}</summary>
@@ -61,6 +63,7 @@ export function receipt(
         ${payment.deal_hash ? row(words.say('receipt.deal'), html`<code>${payment.deal_hash}</code>`) : nothing}
       </dl>
       <p>${words.say('receipt.proof', { chain })}</p>
+      <p><a href=${escapeLink} target="_blank" rel="noopener noreferrer">${words.say('receipt.escape')}</a></p>
       <button part="button" class="secondary" data-action="print" @click=${print}>${words.say('receipt.print')}</button>
     </details>
   `;

@@ -30,6 +30,8 @@ export type ViewOptions = {
   /** Puts the wallet's address into the clipboard. */
   copy: (address: string) => void;
   print: (event: Event) => void;
+  /** Where the page is that needs no servers of ours. */
+  escapeUrl: string;
 };
 
 const stages: readonly TextKey[] = ['stage.wallet', 'stage.approve', 'stage.pay', 'stage.confirmation'];
@@ -90,7 +92,8 @@ function clock(seconds: number): string {
 
 /** The whole checkout. */
 export function view(options: ViewOptions): TemplateResult {
-  const { snapshot, words, now, notice, rpcUrl, returnUrl, act, choose, takeWay, handOver, copy, print } = options;
+  const { snapshot, words, now, notice, rpcUrl, returnUrl, act, choose, takeWay, handOver, copy, print, escapeUrl } =
+    options;
   const { tag, direction } = words;
   const label = words.say('label.checkout');
   if (!snapshot)
@@ -114,7 +117,7 @@ export function view(options: ViewOptions): TemplateResult {
         ${snapshot.name === 'review' && snapshot.ways.length > 1 ? otherWays(snapshot, words, takeWay) : nothing}
         ${shown.actions.length > 0 ? buttons(shown, act) : nothing}
         ${snapshot.name === 'submitted' || snapshot.name === 'mined' ? lost(words, act) : nothing}
-        ${receipt(snapshot, words, print)}
+        ${receipt(snapshot, words, { print, escapeUrl })}
         ${ended.has(snapshot.name) ? wayBack(returnUrl, shown, words) : nothing}
       </div>
       ${snapshot.stale ? html`<p class="stale" role="alert">${words.say('label.stale')}</p>` : nothing}

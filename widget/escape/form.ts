@@ -3,7 +3,7 @@
  * is never taken from a link: who made the link would choose what the page is told.
  */
 import { type Address, type Hex, isHex } from 'viem';
-import { addressOf, type Place } from '../afterwards/calls.ts';
+import { addressOf } from '../afterwards/calls.ts';
 import { chainInfo } from '../chains.ts';
 import { nodeUrlOf } from './node.ts';
 
@@ -37,14 +37,6 @@ export function fromFragment(fragment: string): Texts {
   const texts: Texts = { rpc_url: '', chain: '', diamond: '', account: '', transaction: '', start: '' };
   for (const [field, name] of Object.entries(named)) texts[field as Field] = (values.get(name) ?? '').slice(0, 100);
   return { ...texts, rpc_url: chainInfo(Number(texts.chain)).rpcUrl ?? '' };
-}
-
-/** The fragment that fills the form so, for a link to the page. */
-export function toFragment({ chainId, diamond }: Place, { transaction, start }: { transaction?: Hex; start?: bigint }) {
-  const values = new URLSearchParams({ chain: String(chainId), diamond });
-  if (start !== undefined) values.set('from', String(start));
-  if (transaction) values.set('tx', transaction);
-  return values.toString();
 }
 
 /** What is wanted, or every field that is wrong; an account or a transaction is needed. */
