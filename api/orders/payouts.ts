@@ -42,7 +42,7 @@ import {
   solutionCode,
   unitsOf,
 } from './shapes.ts';
-import { isExecuted } from './transfers.ts';
+import { isExecuted } from './transfer.ts';
 
 // As many legs as one payout releases; each is a transaction, or an entry of one, on chain.
 const MAX_ITEMS = 100;

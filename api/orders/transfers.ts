@@ -9,14 +9,14 @@ import { CoreError, FieldFaults } from '../core/errors.ts';
 import { formatUnits } from '../core/money.ts';
 import { lockPayment } from '../core/payments/actions.ts';
 import { createPayment } from '../core/payments/creation.ts';
-import { authorizePayment, loadPayment, loadPayments, type PaymentRecord } from '../core/payments/payments.ts';
+import { authorizePayment, loadPayment } from '../core/payments/payments.ts';
 import { payoutAddresses } from '../core/people/parties.ts';
 import { findMerchant, findMoney, nodesOf } from '../core/platform/merchants.ts';
-import { allotNumber, findByNumber, numbersOf } from '../core/platform/numbers.ts';
-import { findCurrencies, type Integration } from '../core/platform/platform.ts';
+import { allotNumber, findByNumber } from '../core/platform/numbers.ts';
+import type { Integration } from '../core/platform/platform.ts';
 import { oldestWallet } from '../core/platform/wallets.ts';
 import { Providers } from '../core/rails/provider.ts';
-import type { ChainStatus, CurrencyRow } from '../core/schema.ts';
+import type { CurrencyRow } from '../core/schema.ts';
 import { createRouter, jsonBody, problems, requireIntegration, type Services } from '../http.ts';
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';
 import { body, json } from '../resource.ts';
@@ -28,19 +28,14 @@ import {
   listTransfers,
   markTransferDeleted,
   requireFreeTransfer,
-  type TransferRow,
 } from './payout-records.ts';
 import type { Key } from './records.ts';
 import {
   amount,
-  amountAnswer,
   currencyCode,
   executionDate,
-  majorOf,
   merchantId,
-  momentAnswer,
   number32,
-  number32Answer,
   pageCountAnswer,
   pageCountOf,
   pageOf,
@@ -51,15 +46,14 @@ import {
   unitsOf,
 } from './shapes.ts';
 import { findSeller } from './splits.ts';
-
-const accountingEntry = z.enum(['TRANSFER_TO_MARKETPLACE', 'TRANSFER_TO_SELLER']).openapi({
-  description: 'Who is paid: `TRANSFER_TO_MARKETPLACE` by the seller, `TRANSFER_TO_SELLER` by the marketplace',
-  example: 'TRANSFER_TO_MARKETPLACE',
-});
-const reasonCode = z.enum(['SUBSCRIPTION', 'FEE', 'COMMERCIAL_GESTURE', 'OTHER']).openapi({
-  description: 'For reports; all but `SUBSCRIPTION` are inferred',
-  example: 'SUBSCRIPTION',
-});
+import {
+  accountingEntry,
+  reasonCode,
+  renderTransfers,
+  statusOf,
+  type TransferBody,
+  transferResponse,
+} from './transfer.ts';
 
 const createTransferRequest = z
   .strictObject({
@@ -75,28 +69,6 @@ const createTransferRequest = z
   })
   .openapi('CreateTransfer');
 
-const transferResponse = z
-  .object({
-    transferId: number32Answer,
-    sellerId: number32Answer,
-    merchantTransferId: merchantId.openapi({ example: '9887975454' }),
-    solutionCode,
-    accountingEntry,
-    reasonCode,
-    reasonLabel,
-    executionDate: momentAnswer,
-    amount: amountAnswer.openapi({ example: 65.15 }),
-    currencyCode,
-    status: z.enum(['PENDING', 'EXECUTED', 'REJECTED', 'CANCELLED']).openapi({
-      description:
-        '`PENDING` until the debtor’s deposit is confirmed; `EXECUTED`: it is in the account of who is paid; `REJECTED`: the time to pay is over; `CANCELLED`: closed, or given back (all but `PENDING` are inferred)',
-    }),
-    paymentId: z.uuid().openapi({ description: 'Of `/api/v1/payments`, which the debtor signs; an addition' }),
-    paymentStatus: z.string().openapi({ description: 'Of that payment; an addition', example: 'awaiting_deposit' }),
-    expiresAt: momentAnswer.openapi({ description: 'Until when it can be paid; an addition' }),
-  })
-  .openapi('Transfer');
-
 const createdResponse = transferResponse
   .extend({
     accessToken: z.string().nullable().openapi({
@@ -108,8 +80,6 @@ const createdResponse = transferResponse
   .openapi('TransferCreated');
 
 const transferParams = z.object({ transferId: pathNumber });
-
-type TransferBody = z.input<typeof transferResponse>;
 
 // As an order's payment: who is sent a link pays within days.
 const DEPOSIT_PERIOD_MS = 7 * 86_400_000;
@@ -330,54 +300,4 @@ async function deleteTransfer(tx: Transaction, integration: Integration, key: Ke
   }
   await closePayment(tx, integration, paying);
   await markTransferDeleted(tx, key);
-}
-
-const DEPOSITED: readonly ChainStatus[] = ['funded', 'disputed', 'settled'];
-
-function statusOf({ payment, deals }: Pick<PaymentRecord, 'payment' | 'deals'>): TransferBody['status'] {
-  if (['cancelled', 'refunded'].includes(payment.status)) return 'CANCELLED';
-  if (['expired', 'failed'].includes(payment.status)) return 'REJECTED';
-  return deals.every(({ chainStatus }) => DEPOSITED.includes(chainStatus)) ? 'EXECUTED' : 'PENDING';
-}
-
-/** Whether a transfer's money is there to be paid out. */
-export async function isExecuted(sql: Sql | Transaction, { nodeId, paymentId }: TransferRow): Promise<boolean> {
-  return statusOf(await loadPayment(sql, { nodeId, paymentId })) === 'EXECUTED';
-}
-
-async function renderTransfers(sql: Sql | Transaction, rows: readonly TransferRow[]): Promise<TransferBody[]> {
-  const [numbers, sellers, currencies, payments] = await Promise.all([
-    numbersOf(sql, 'transfer', rows),
-    numbersOf(
-      sql,
-      'seller',
-      rows.map(({ nodeId, partyId: id }) => ({ nodeId, id })),
-    ),
-    findCurrencies(
-      sql,
-      rows.map(({ currencyId }) => currencyId),
-    ),
-    loadPayments(sql, rows),
-  ]);
-  return rows.map((row) => {
-    const record = payments.get(row.paymentId);
-    const currency = currencies.find(({ id }) => id === row.currencyId);
-    if (!record || !currency) throw new Error(`Transfer ${row.id} refers to a row that is missing.`);
-    return {
-      transferId: numbers.get(row.id) ?? 0,
-      sellerId: sellers.get(row.partyId) ?? 0,
-      merchantTransferId: row.merchantTransferId,
-      solutionCode: row.solutionCode,
-      accountingEntry: row.accountingEntry,
-      reasonCode: reasonCode.parse(row.reasonCode),
-      reasonLabel: row.reasonLabel,
-      executionDate: row.executionDate.toISOString(),
-      amount: majorOf(row.amountUnits, currency),
-      currencyCode: row.currencyCode,
-      status: statusOf(record),
-      paymentId: record.payment.id,
-      paymentStatus: record.payment.status,
-      expiresAt: record.payment.expiresAt.toISOString(),
-    };
-  });
 }

@@ -9,6 +9,7 @@ import {
   readHeldLines,
   readReservedLines,
 } from '../../api/core/payouts/balances.ts';
+import { stepPayouts } from '../../api/core/payouts/execution.ts';
 import { grossFor, netOf } from '../../api/core/payouts/payable.ts';
 import { createPayout, deletePayout, findPayouts, type PayoutItem } from '../../api/core/payouts/payouts.ts';
 import { createParty } from '../../api/core/people/parties.ts';
@@ -18,7 +19,7 @@ import { rebuildNetwork } from '../../api/core/reconciliation/rebuild.ts';
 import { Vault } from '../../api/core/vault.ts';
 import { escrowAbi } from '../../contracts/abi.ts';
 import { feeAt } from '../../contracts/terms.ts';
-import { type Marketplace, openMarketplace } from '../api/marketplace.ts';
+import { type Json, type Marketplace, openMarketplace } from '../api/marketplace.ts';
 import { payCart } from '../support/cart.ts';
 import { openWallet, strangerAddress, type Wallet } from '../support/wallet.ts';
 
@@ -250,6 +251,21 @@ describe('a payout', () => {
     );
     for (const { id } of payouts) expect((await merchant.untilDecided(id)).status).toBe('executed');
     expect(await market.tokenBalance(seller.address)).toBe(3_000_004n);
+  });
+
+  test('that several workers begin at once is begun once', async () => {
+    const merchant = await openMerchant();
+    const seller = await merchant.seller();
+    const { paymentId } = await merchant.sell({ to: seller, amount: '10' });
+    const { id } = await merchant.pay(seller.partyId, [{ netUnits: 5_000_000n }]);
+    const failures: unknown[] = [];
+    const step = () => stepPayouts(market.sql, new Date(), (_payout, error) => failures.push(error));
+    await Promise.all([step(), step(), step()]);
+    expect((await merchant.untilDecided(id)).status).toBe('executed');
+    expect(failures).toEqual([]);
+    const { json } = await market.get(`/payments/${paymentId}/operations`);
+    expect(json.items.map(({ verb }: Json) => verb)).toEqual(['releasePart']);
+    expect(await market.tokenBalance(seller.address)).toBe(5_000_000n);
   });
 
   test('never more than there is: of five at once for the whole balance one is promised', async () => {
