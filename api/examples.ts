@@ -57,6 +57,7 @@ const byName: readonly (readonly [RegExp, string | number])[] = [
   [/^eip155_id$/, 31_337],
   [/decimals$/, 6],
   [/^deal_id$/, 1_042],
+  [/^max_fee_gwei$/, '150'],
   [/^leg$/, 0],
   [/^per_page$/, 10],
   [/^expires_in$/, 3_600],

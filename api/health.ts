@@ -69,7 +69,9 @@ async function ailmentsOf(sql: Sql): Promise<Ailment[]> {
   }
   for (const { network, signer, state, detail, oldestSeconds } of signers) {
     const part = `signer ${signer} on ${network}`;
-    if (state !== 'ok') ail(part, `${detail ?? `It is ${state}.`}`, "Send it the chain's own coin.");
+    const remedy =
+      state === 'dear' ? 'Wait, or PATCH the network with a higher max_fee_gwei.' : "Send it the chain's own coin.";
+    if (state !== 'ok') ail(part, `${detail ?? `It is ${state}.`}`, remedy);
     if (oldestSeconds > TRANSACTION_LATE_SECONDS) {
       ail(
         part,

@@ -31,6 +31,11 @@ export class Metrics {
     'network',
     'signer',
   ]);
+  readonly #signerWaits = this.#gauge(
+    'signer_waits',
+    '1 while it sends nothing: short of coin (paused), or fees are dear',
+    ['network', 'signer', 'state'],
+  );
   readonly #signerOpen = this.#gauge(
     'signer_open_transactions',
     'Sent and in no block yet: how far the chain lags the nonces',
@@ -112,8 +117,10 @@ export class Metrics {
       this.#reconciledDiffering.set({ network }, differing ?? Number.NaN);
       this.#reconciledAge.set({ network }, ageSeconds);
     }
-    for (const gauge of [this.#signerBalance, this.#signerOpen]) gauge.reset();
-    for (const { network, signer, balanceWei, open } of signers) {
+    for (const gauge of [this.#signerBalance, this.#signerOpen, this.#signerWaits]) gauge.reset();
+    for (const { network, signer, state, balanceWei, open } of signers) {
+      for (const cause of ['paused', 'dear'])
+        this.#signerWaits.set({ network, signer, state: cause }, Number(state === cause));
       this.#signerBalance.set({ network, signer }, majorUnits(balanceWei, 18));
       this.#signerOpen.set({ network, signer }, open);
     }

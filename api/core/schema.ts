@@ -206,6 +206,8 @@ export type NetworkRow = {
   local: boolean;
   /** The block in which the diamond was created; null: not looked for yet. */
   startBlock: bigint | null;
+  /** The most that a transaction may bid for a unit of gas, in wei; null: a multiple of the base fee (chain/fees.ts). */
+  maxFeeWei: bigint | null;
   archivedAt: Date | null;
 };
 

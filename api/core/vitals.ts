@@ -22,7 +22,7 @@ export type EscrowVitals = {
 export type SignerVitals = {
   network: string;
   signer: string;
-  state: 'ok' | 'low' | 'paused';
+  state: 'ok' | 'low' | 'paused' | 'dear';
   detail: string | null;
   balanceWei: bigint;
   open: number;

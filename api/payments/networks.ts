@@ -1,5 +1,6 @@
 // The chain and network resources: where payments can be made. RPC URLs are taken and never given back.
 import { createRoute, z } from '@hono/zod-openapi';
+import { AmountError, formatUnits, parseUnits } from '../core/money.ts';
 import {
   addChain,
   addNetwork,
@@ -25,6 +26,8 @@ import {
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';
 import { address, body, idParams, json, label, listQuery, paged } from '../resource.ts';
 
+const GWEI_DECIMALS = 9;
+
 const chainResponse = z.object({ id: z.uuid(), eip155_id: z.int(), name: z.string() }).openapi('Chain');
 
 const networkResponse = z
@@ -38,6 +41,7 @@ const networkResponse = z
     operator_address: z.string(),
     confirmations: z.int(),
     start_block: z.int().nullable(),
+    max_fee_gwei: z.string().nullable(),
     archived_at: z.string().nullable(),
   })
   .openapi('Network');
@@ -54,6 +58,26 @@ const startBlock = wholeNumber(0, Number.MAX_SAFE_INTEGER).openapi({
   description: 'In which the diamond was created; left out: looked for, which needs a node that keeps old state',
 });
 
+const maxFee = z
+  .string()
+  .max(30)
+  .refine(isFee, 'must be a decimal above 0 with at most 9 decimals')
+  .nullable()
+  .openapi({
+    description:
+      'The most that a transaction of a signer may bid for a unit of gas, in gwei; above it signers wait. null: ten times the base fee, or 100 gwei if that is more',
+    example: '150',
+  });
+
+function isFee(text: string): boolean {
+  try {
+    return parseUnits(text, GWEI_DECIMALS) > 0n;
+  } catch (error) {
+    if (error instanceof AmountError) return false;
+    throw error;
+  }
+}
+
 const createNetwork = z
   .strictObject({
     chain_id: z.uuid(),
@@ -64,6 +88,7 @@ const createNetwork = z
     confirmations,
     mode: z.enum(['test', 'live']),
     start_block: startBlock.optional(),
+    max_fee_gwei: maxFee.optional(),
   })
   .openapi('CreateNetwork');
 
@@ -75,6 +100,7 @@ const patchNetwork = z
     operator_address: address.optional(),
     confirmations: confirmations.optional(),
     start_block: startBlock.optional(),
+    max_fee_gwei: maxFee.optional(),
   })
   .openapi('PatchNetwork');
 
@@ -190,10 +216,14 @@ export function networkRoutes(services: Services) {
       },
     }),
     (c) => {
-      const { chain_id, rpc_urls, diamond_address, operator_address, start_block, ...rest } = c.req.valid('json');
+      const { chain_id, rpc_urls, diamond_address, operator_address, start_block, max_fee_gwei, ...rest } =
+        c.req.valid('json');
       const addresses = { diamondAddress: diamond_address, operatorAddress: operator_address };
       const start = { startBlock: start_block === undefined ? undefined : BigInt(start_block) };
-      const request = { chainId: chain_id, rpcUrls: rpc_urls, ...addresses, ...start, ...rest };
+      const ceiling = {
+        maxFeeWei: typeof max_fee_gwei === 'string' ? parseUnits(max_fee_gwei, GWEI_DECIMALS) : max_fee_gwei,
+      };
+      const request = { chainId: chain_id, rpcUrls: rpc_urls, ...addresses, ...start, ...ceiling, ...rest };
       return once(c, services, 201, async (tx) => render(await addNetwork(tx, c.get('integration'), request)));
     },
   );
@@ -245,10 +275,13 @@ export function networkRoutes(services: Services) {
       },
     }),
     async (c) => {
-      const { rpc_urls, diamond_address, operator_address, start_block, ...rest } = c.req.valid('json');
+      const { rpc_urls, diamond_address, operator_address, start_block, max_fee_gwei, ...rest } = c.req.valid('json');
       const addresses = { diamondAddress: diamond_address, operatorAddress: operator_address };
       const start = { startBlock: start_block === undefined ? undefined : BigInt(start_block) };
-      const patch = { rpcUrls: rpc_urls, ...addresses, ...start, ...rest };
+      const ceiling = {
+        maxFeeWei: typeof max_fee_gwei === 'string' ? parseUnits(max_fee_gwei, GWEI_DECIMALS) : max_fee_gwei,
+      };
+      const patch = { rpcUrls: rpc_urls, ...addresses, ...start, ...ceiling, ...rest };
       return c.json(render(await updateNetwork(sql, c.get('integration'), c.req.valid('param').id, patch)), 200);
     },
   );
@@ -292,6 +325,7 @@ function render(network: NetworkRow): z.input<typeof networkResponse> {
     operator_address: network.operatorAddress,
     confirmations: network.confirmations,
     start_block: network.startBlock === null ? null : Number(network.startBlock),
+    max_fee_gwei: network.maxFeeWei === null ? null : formatUnits(network.maxFeeWei, GWEI_DECIMALS),
     archived_at: network.archivedAt?.toISOString() ?? null,
   };
 }

@@ -104,6 +104,11 @@ export class Api {
     return request(this.place.url, 'POST', withQuery(path, query), { token: this.#token, body: body ?? {} });
   }
 
+  /** Changes fields. @throws Failure with the API's words */
+  patch(path: string, body: unknown): Promise<Answer> {
+    return request(this.place.url, 'PATCH', path, { token: this.#token, body });
+  }
+
   /** The node that a list is of: the one that is named, or the stack's own. @throws Failure */
   nodeId(named: string | undefined): string {
     const id = named ?? this.place.nodeId;
@@ -122,7 +127,7 @@ function withQuery(path: string, query: Record<string, string | number | undefin
 /** One request. @throws Failure: 3 when nothing answers, 1 with the API's words when it refuses */
 export async function request(
   url: string,
-  method: 'GET' | 'POST',
+  method: 'GET' | 'POST' | 'PATCH',
   path: string,
   { token, body }: { token?: string; body?: unknown } = {},
 ): Promise<Answer> {

@@ -6,6 +6,7 @@ import { completionCommand } from './completion.ts';
 import { doctorCommand } from './doctor.ts';
 import { Failure } from './failure.ts';
 import { keysCommand } from './keys.ts';
+import { networksCommand } from './networks.ts';
 import { nodesCommand } from './nodes.ts';
 import { paymentsCommand } from './payments.ts';
 import { rebuildCommand } from './rebuild.ts';
@@ -47,6 +48,7 @@ Examples:
 for (const command of [
   bootstrapCommand(),
   nodesCommand(),
+  networksCommand(),
   paymentsCommand(),
   unmatchedCommand(),
   webhooksCommand(),

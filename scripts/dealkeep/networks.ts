@@ -1,44 +1,53 @@
-/** One network after the other, for commands that read database and chain themselves. */
-import type { Sql } from '../../api/core/database/db.ts';
-import { CoreError } from '../../api/core/errors.ts';
-import { listNetworks } from '../../api/core/platform/platform.ts';
-import type { NetworkRow } from '../../api/core/schema.ts';
+/** `dealkeep networks`: where payments can be made, and what its signers may bid for gas. */
+import { Command } from 'commander';
+import { type Answer, Api, settingsOf } from './api.ts';
 import { Failure } from './failure.ts';
-import { progressAfter } from './progress.ts';
+import { printRecord, printRows } from './output.ts';
 
-/**
- * What `look` finds on every network in use, or on the one of that name; one that does not answer holds up no other. `describe` says
- * how far it is. @throws Failure
- */
-export async function eachNetwork<T, Done = number>(
-  sql: Sql,
-  name: string | undefined,
-  describe: (done: Done) => string,
-  look: (network: NetworkRow, onProgress: (done: Done) => void) => Promise<T>,
-): Promise<{ found: T[]; failures: string[] }> {
-  const networks = (await listNetworks(sql)).filter((network) => !network.archivedAt);
-  const chosen = name === undefined ? networks : networks.filter((network) => network.name === name);
-  if (chosen.length === 0) {
-    const known = networks.map((network) => network.name).join(', ');
-    throw new Failure(name === undefined ? 'There is no network.' : `No network ${name}; there are: ${known}.`, 2);
-  }
-  const found: T[] = [];
-  const failures: string[] = [];
-  for (const network of chosen) {
-    const report = progressAfter(2_000, (done: Done) => `${network.name}: ${describe(done)}`);
-    try {
-      found.push(await look(network, report));
-    } catch (error) {
-      if (!(error instanceof CoreError)) throw error;
-      failures.push(error.message);
-    }
-  }
-  return { found, failures };
+export function networksCommand(): Command {
+  const command = new Command('networks').description('list, fee-ceiling');
+
+  command
+    .command('list')
+    .description('list the networks with what their signers may bid for gas')
+    .option('--page <n>', 'which page', '1')
+    .option('--per-page <n>', 'how many on a page', '50')
+    .action(async ({ page, perPage }, self: Command) => {
+      const settings = settingsOf(self);
+      const api = await Api.open(settings);
+      printRows(settings, await api.get('/networks', { page, per_page: perPage }), [
+        ['id', (row) => row.id],
+        ['name', (row) => row.name],
+        ['chain', (row) => row.eip155_id],
+        ['mode', (row) => row.mode],
+        ['confirmations', (row) => row.confirmations],
+        ['fee ceiling, gwei', (row) => ceilingOf(row)],
+      ]);
+    });
+
+  command
+    .command('fee-ceiling')
+    .argument('<network>', "the network's id")
+    .argument('<gwei>', 'the most that a unit of gas may cost, or "default"')
+    .description('set what a transaction of a signer may bid; above it signers wait (operators)')
+    .addHelpText(
+      'after',
+      '\nExample:\n  npx dealkeep networks fee-ceiling 0198c5f1-6f4e-7c3a-9d52-3f1f0a6b7c8d 150\n\ndefault: ten times the base fee, or 100 gwei if that is more',
+    )
+    .action(async (id: string, gwei: string, _options, self: Command) => {
+      const settings = settingsOf(self);
+      if (gwei !== 'default' && !/^\d+(\.\d+)?$/.test(gwei)) {
+        throw new Failure('The ceiling is a decimal in gwei, such as 150 or 0.5, or the word default.', 2);
+      }
+      const api = await Api.open(settings);
+      const body = { max_fee_gwei: gwei === 'default' ? null : gwei };
+      const network = await api.patch(`/networks/${encodeURIComponent(id)}`, body);
+      printRecord(settings, network, { network: network.name, 'fee ceiling, gwei': ceilingOf(network) });
+    });
+
+  return command;
 }
 
-/** Why networks could not be compared, and what to do about it. */
-export function unanswered(failures: readonly string[]): Failure {
-  const advice =
-    'Nothing was changed. See `dealkeep doctor` for what the RPC nodes and the indexer say, then run this again.';
-  return new Failure(`${failures.join('\n')}\n${advice}`, 3);
+function ceilingOf({ max_fee_gwei }: Answer): string {
+  return max_fee_gwei ?? 'default';
 }

@@ -14,8 +14,8 @@ import {
 } from '../../api/core/reconciliation/rebuild.ts';
 import { asText } from '../../api/core/reconciliation/reconciliations.ts';
 import { databaseOf, settingsOf } from './api.ts';
+import { eachNetwork, unanswered } from './eachNetwork.ts';
 import { Failure } from './failure.ts';
-import { eachNetwork, unanswered } from './networks.ts';
 import { printJson, printRows } from './output.ts';
 
 const PLAIN = { data: '', json: false, yes: false };

@@ -172,6 +172,7 @@ describe('networks', () => {
       operator_address: market.operator.toLowerCase(),
       confirmations: 2,
       start_block: market.stack.startBlock,
+      max_fee_gwei: null,
       archived_at: null,
     });
     await market.post(`/networks/${json.id}/archive`);
@@ -192,6 +193,21 @@ describe('networks', () => {
     expect(pointers(empty?.json)).toEqual(['/diamond_address', '/confirmations']);
     expect(token?.json.errors).toEqual([{ pointer: '/diamond_address', message: 'is not an escrow' }]);
     expect(pointers(nowhere?.json)).toEqual(['/chain_id']);
+  });
+
+  test('a fee ceiling is exact to the wei, and null takes it away', async () => {
+    const made = await market.post('/networks', body({ max_fee_gwei: '150.000000001' }));
+    expect([made.status, made.json.max_fee_gwei]).toEqual([201, '150.000000001']);
+    const path = `/networks/${made.json.id}`;
+    const kept = await market.call('PATCH', path, { body: { confirmations: 1 } });
+    expect(kept.json.max_fee_gwei).toBe('150.000000001');
+    for (const wrong of ['0', '-1', 'much', '', '1.0000000001', '1'.repeat(31), 5]) {
+      const refused = await market.call('PATCH', path, { body: { max_fee_gwei: wrong } });
+      expect([wrong, refused.status, pointers(refused.json)]).toEqual([wrong, 400, ['/max_fee_gwei']]);
+    }
+    const taken = await market.call('PATCH', path, { body: { max_fee_gwei: null } });
+    expect([taken.status, taken.json.max_fee_gwei]).toEqual([200, null]);
+    await market.post(`${path}/archive`);
   });
 
   test('400: a start block after the one in which the diamond was created, or after the newest', async () => {

@@ -52,6 +52,20 @@ async function funded(): Promise<Json> {
   return await market.untilStatus(payment.id, 'funded');
 }
 
+describe('dealkeep networks', () => {
+  test('lists them, and sets what a signer may bid for gas, exactly', async () => {
+    const ceiling = (gwei: string) => dealkeep(['networks', 'fee-ceiling', market.networkId, gwei, '--json']);
+    expect(await ceiling('0.000000001')).toMatchObject({ code: 0, json: { max_fee_gwei: '0.000000001' } });
+    const list = await dealkeep(['networks', 'list', '--json']);
+    expect(list.json.items.find(({ id }: Json) => id === market.networkId)).toMatchObject({
+      max_fee_gwei: '0.000000001',
+    });
+    expect(await ceiling('default')).toMatchObject({ code: 0, json: { max_fee_gwei: null } });
+    expect(await ceiling('a lot')).toMatchObject({ code: 2, errors: expect.stringContaining('such as 150') });
+    expect(await ceiling('0')).toMatchObject({ code: 1, errors: expect.stringContaining('above 0') });
+  });
+});
+
 describe('dealkeep payments', () => {
   test('list and show say what there is and keep access tokens to themselves', async () => {
     const payment = await market.createPayment();

@@ -1,4 +1,5 @@
 import { pino } from 'pino';
+import { parseTransaction } from 'viem';
 import { generatePrivateKey } from 'viem/accounts';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { keySigner } from '../../api/core/chain/signers.ts';
@@ -240,6 +241,71 @@ describe('what goes wrong on chain', () => {
     for (let block = 0; block < 3; block++) await desk.chain.mine({ blocks: 1 });
     expect(await desk.ends(id)).toEqual(['done']);
     await expect.poll(() => desk.sent()).toMatchObject([{ nonce: 0n, status: 'mined', forms: 1, final: true }]);
+  });
+
+  test('fees above the ceiling: nothing is signed, the signer says so, and goes on once the operator raises it', async () => {
+    const desk = await openDesk(ground);
+    const deal = await desk.deposit();
+    const ceiling = async (gwei: string | null) => {
+      const answer = await desk.market.call('PATCH', `/networks/${desk.networkId}`, { body: { max_fee_gwei: gwei } });
+      expect(answer).toMatchObject({ status: 200, json: { max_fee_gwei: gwei } });
+    };
+    await ceiling('0.5');
+    const id = await desk.ask('release', deal);
+    desk.submit();
+    const standing = async () =>
+      (await listStandings(desk.sql)).find(({ networkId }) => networkId === desk.networkId) ?? null;
+    await expect
+      .poll(standing, { timeout: 20_000 })
+      .toMatchObject({ state: 'dear', detail: expect.stringContaining('its ceiling is 0.5'), waitingOperations: 1 });
+    expect(await desk.sent()).toEqual([]);
+    await ceiling(null);
+    expect(await desk.ends(id)).toEqual(['done']);
+    await expect.poll(standing, { timeout: 20_000 }).toMatchObject({ state: 'ok' });
+  });
+
+  test('a node that asks for an absurd tip is not believed: the signer waits until it asks for less', async () => {
+    const desk = await openDesk(ground);
+    const deal = await desk.deposit();
+    desk.proxy.treat('eth_maxPriorityFeePerGas', { say: `0x${(10n ** 15n).toString(16)}` });
+    const id = await desk.ask('release', deal);
+    desk.submit();
+    const state = async () =>
+      (await desk.sql`select state from signer_standing where network_id = ${desk.networkId}`)[0]?.state;
+    await expect.poll(state, { timeout: 20_000 }).toBe('dear');
+    expect(await desk.sent()).toEqual([]);
+    desk.proxy.treat('eth_maxPriorityFeePerGas', undefined);
+    expect(await desk.ends(id)).toEqual(['done']);
+  });
+
+  test('a stuck transaction is bid no higher than the ceiling, which is said once, and goes on when it is raised', async () => {
+    const desk = await openDesk(ground);
+    const deal = await desk.deposit();
+    await desk.holdBlocks();
+    const id = await desk.ask('release', deal);
+    const lines: string[] = [];
+    desk.submit({ log: pino({ level: 'warn' }, { write: (line) => lines.push(line) }) });
+    await expect.poll(async () => (await desk.sent()).length, { timeout: 20_000 }).toBe(1);
+    const [form] = await desk.sql<{ raw: `0x${string}` }[]>`
+      select raw from signed_transaction where network_id = ${desk.networkId}`;
+    const bid = parseTransaction(form?.raw ?? '0x').maxFeePerGas ?? 0n;
+    await desk.sql`update network set max_fee_wei = ${bid.toString()} where id = ${desk.networkId}`;
+    const said = () => lines.filter((line) => line.includes('above the ceiling')).length;
+    const afterABlock = async <T>(read: () => T) => {
+      await desk.chain.setNextBlockBaseFeePerGas({ baseFeePerGas: 2n * bid });
+      await desk.chain.mine({ blocks: 1 });
+      return read();
+    };
+    await expect.poll(() => afterABlock(said), { timeout: 20_000, interval: 250 }).toBe(1);
+    await afterABlock(said);
+    expect(await desk.sent()).toMatchObject([{ forms: 1, status: 'open' }]);
+    await desk.sql`update network set max_fee_wei = null where id = ${desk.networkId}`;
+    const forms = async () => (await desk.sent())[0]?.forms;
+    await expect.poll(() => afterABlock(forms), { timeout: 20_000, interval: 250 }).toBeGreaterThan(1);
+    expect(said()).toBe(1);
+    await desk.chain.setNextBlockBaseFeePerGas({ baseFeePerGas: 1_000_000_000n });
+    await desk.chain.mine({ blocks: 1 });
+    expect(await desk.ends(id)).toEqual(['done']);
   });
 
   test('too little ether: nothing is signed, the signer is paused and says so, and goes on when it has more', async () => {

@@ -8,7 +8,8 @@ import { finishOperation, type OperationResult } from '../payments/consumer.ts';
 import type { OperationRow, Refusal } from '../schema.ts';
 import { readOutcomes } from './batches.ts';
 import { callData } from './calls.ts';
-import { reachable, revertData } from './chain.ts';
+import { revertData } from './chain.ts';
+import { isDear, quoteFees, raisedFees } from './fees.ts';
 import { explainRevert, unexplained } from './refusals.ts';
 import { broadcast, type LaneWork, laneOf, lostItsRight, unsigned } from './sender.ts';
 import {
@@ -37,8 +38,6 @@ export type Patience = {
 
 export const PATIENCE: Patience = { resendAfterMs: 5_000, bumpAfterMs: 30_000, missingAfterMs: 3_000 };
 
-// Nodes replace a transaction only for a tenth more of both fees; an eighth more is safe of rounding.
-const bumped = (fee: bigint) => fee + fee / 8n + 1n;
 // Twelve raises quadruple the fee; a chain that still does not take it has another problem.
 const MAX_FORMS = 12;
 // A node whose count of our nonces is further behind than this is not reorganising, it is behind or lies.
@@ -47,8 +46,8 @@ const MAX_ROLLBACK = 64n;
 const FINISH_AT_ONCE = 4;
 const FILLER_GAS = 21_000n;
 
-/** Since when a nonce is the next in line, by this process's clock and the chain's. */
-export type HeadOfLine = { nonce: bigint; sinceMs: number; block: bigint };
+/** Since when a nonce is the next in line, by this process's clock and the chain's; `isDear`: it was said that its fee stays. */
+export type HeadOfLine = { nonce: bigint; sinceMs: number; block: bigint; isDear?: boolean };
 
 /**
  * One look at everything that a signer has sent and that is not final. Answers how many still are not, and the next in line.
@@ -229,17 +228,18 @@ async function raiseFee(
     return false;
   }
   const before = unsigned(newest.raw);
-  const now = await reachable(network, () => chain.client(network).estimateFeesPerGas());
-  const maxFeePerGas = larger(bumped(before.maxFeePerGas), now.maxFeePerGas);
-  const maxPriorityFeePerGas = larger(bumped(before.maxPriorityFeePerGas), now.maxPriorityFeePerGas);
-  const raw = await signer.sign({ ...before, maxFeePerGas, maxPriorityFeePerGas });
-  log.warn({ ...laneOf(work), nonce, waitedMs, maxFeePerGas }, 'a transaction waits too long; its fee is raised');
+  const quote = await quoteFees(chain, network);
+  const fees = raisedFees(before, quote);
+  if (fees === null) {
+    const entry = { ...laneOf(work), nonce, waitedMs, bid: before.maxFeePerGas, ceilingWei: quote.ceilingWei };
+    if (!head.isDear) log.warn(entry, 'a transaction waits too long, but a higher fee would be above the ceiling');
+    head.isDear = true;
+    return false;
+  }
+  const raw = await signer.sign({ ...before, ...fees });
+  log.warn({ ...laneOf(work), nonce, waitedMs, ...fees }, 'a transaction waits too long; its fee is raised');
   await broadcast(work, await storeForm(sql, transaction, raw));
   return true;
-}
-
-function larger(a: bigint, b: bigint): bigint {
-  return a > b ? a : b;
 }
 
 /**
@@ -251,7 +251,7 @@ async function closeGaps(work: LaneWork, count: bigint): Promise<void> {
   const lane = laneOf(work);
   const open = await unfollowedNonces(sql, lane, count);
   if (open.length === 0) return;
-  const fees = await reachable(network, () => chain.client(network).estimateFeesPerGas());
+  const quote = await quoteFees(chain, network);
   for (const { nonce, status, networkId } of open) {
     const row = { networkId: networkId ?? lane.networkId, signer: lane.signer, nonce };
     log.warn({ ...lane, nonce, status }, 'a nonce is free that was used before; it is filled');
@@ -259,14 +259,15 @@ async function closeGaps(work: LaneWork, count: bigint): Promise<void> {
       await recordStatus(sql, row, NOWHERE);
       continue;
     }
+    // What is to be filled stays so, and is looked at again.
+    if (isDear(quote)) continue;
     const raw = await signer.sign({
       chainId: Number(network.eip155Id),
       nonce: Number(nonce),
       to: signer.address,
       data: '0x',
       gas: FILLER_GAS,
-      maxFeePerGas: fees.maxFeePerGas,
-      maxPriorityFeePerGas: fees.maxPriorityFeePerGas,
+      ...quote.fees,
     });
     if (status === null) {
       await transact(sql, (tx) => storeTransaction(tx, lane, { nonce, raw, carries: [] }));

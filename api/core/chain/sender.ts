@@ -13,6 +13,7 @@ import { finishOperation } from '../payments/consumer.ts';
 import type { NetworkRow, OperationRow, Refusal } from '../schema.ts';
 import { batchData, nextBatch } from './batches.ts';
 import { type Chain, isRevert, reachable, reasonOf, revertData } from './chain.ts';
+import { dearText, type Fees, isDear, quoteFees } from './fees.ts';
 import { explainRevert, unexplained } from './refusals.ts';
 import { RpcError } from './rpc.ts';
 import type { Signer, UnsignedTransaction } from './signers.ts';
@@ -79,7 +80,8 @@ function mine(sql: Sql | Transaction, signer: Signer, operators: readonly Hex[])
 }
 
 /**
- * Sends what waits until nothing does, as many transactions are on their way as may be, or the signer is short of ether.
+ * Sends what waits until nothing does, as many transactions are on their way as may be, the signer is short of ether, or fees are
+ * above the network's ceiling.
  * The caller holds the lane's lock.
  * @throws upstream_unavailable
  */
@@ -87,10 +89,16 @@ export async function sendWaiting(work: LaneWork): Promise<void> {
   const { sql, chain, network, signer } = work;
   const client = chain.client(network);
   const { atHead: count } = await chain.sentCounts(network, signer.address);
-  const [balanceWei, fees] = await reachable(network, () =>
-    Promise.all([client.getBalance({ address: signer.address }), client.estimateFeesPerGas()]),
-  );
-  const pass = { count, balanceWei, fees };
+  const [balanceWei, quote] = await Promise.all([
+    reachable(network, () => client.getBalance({ address: signer.address })),
+    quoteFees(chain, network),
+  ]);
+  if (isDear(quote)) {
+    const standing = { state: 'dear', detail: dearText(network, quote), balanceWei } as const;
+    await recordStanding(sql, work.log, laneOf(work), standing);
+    return;
+  }
+  const pass = { count, balanceWei, fees: quote.fees };
   for (;;) {
     const step = await transact(sql, (tx) => signNext(tx, work, pass));
     if (step.kind === 'nothing') return;
@@ -106,7 +114,7 @@ export async function sendWaiting(work: LaneWork): Promise<void> {
   }
 }
 
-type Pass = { count: bigint; balanceWei: bigint; fees: { maxFeePerGas: bigint; maxPriorityFeePerGas: bigint } };
+type Pass = { count: bigint; balanceWei: bigint; fees: Fees };
 type Step =
   | { kind: 'nothing' }
   | { kind: 'deferred' }
@@ -146,7 +154,7 @@ async function signNext(tx: Transaction, work: LaneWork, { count, balanceWei, fe
   const boundWei = await boundByOpen(tx, lane, count);
   const standing = standingOf({ balanceWei, boundWei, nextWei: gas * fees.maxFeePerGas }, network);
   if (standing.state === 'paused') return { kind: 'short', standing };
-  const raw = await signer.sign({ ...transaction, ...feesOf(fees) });
+  const raw = await signer.sign({ ...transaction, ...fees });
   const carries = operations.map((operation) => ({ operation, before }));
   return { kind: 'stored', standing, form: await storeTransaction(tx, lane, { nonce, raw, carries }) };
 }
@@ -238,10 +246,6 @@ async function boundByOpen(tx: Transaction, { chainId, signer }: Lane, count: bi
     const { gas, maxFeePerGas } = unsigned(raw);
     return sum + gas * maxFeePerGas;
   }, 0n);
-}
-
-function feesOf({ maxFeePerGas, maxPriorityFeePerGas }: Pass['fees']): Pass['fees'] {
-  return { maxFeePerGas, maxPriorityFeePerGas };
 }
 
 /** What a signed transaction of ours says. */

@@ -4,8 +4,8 @@ import { columns, type Sql } from '../database/db.ts';
 import type { NetworkRow } from '../schema.ts';
 import type { Lane } from './transactions.ts';
 
-/** ok, low: it should be topped up. paused: it sends nothing until the cause is gone. */
-export type StandingState = 'ok' | 'low' | 'paused';
+/** ok, low: it should be topped up. paused: it is short of coin and sends nothing. dear: fees are above the ceiling, so it waits. */
+export type StandingState = 'ok' | 'low' | 'paused' | 'dear';
 
 /** A signer on a network; the balance in wei. */
 export type Standing = Omit<Lane, 'chainId'> & {
@@ -57,6 +57,7 @@ export async function recordStanding(
   if (!changed) return;
   const entry = { ...lane, state, detail };
   if (state === 'ok') log.info(entry, 'the signer stands well again');
+  else if (state === 'dear') log.warn(entry, 'fees are above the ceiling; the signer waits');
   else log[state === 'paused' ? 'error' : 'warn'](entry, `the signer is ${state}`);
 }
 

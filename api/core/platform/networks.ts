@@ -23,11 +23,13 @@ export type NetworkRequest = {
   mode: Mode;
   /** The block in which the diamond was created; left out: looked for. */
   startBlock?: bigint | undefined;
+  /** The most that a transaction may bid for a unit of gas, in wei; null or left out: a multiple of the base fee. */
+  maxFeeWei?: bigint | null | undefined;
 };
 
 /** What may change of a network. */
 export type NetworkPatch = {
-  [Field in 'name' | 'rpcUrls' | 'diamondAddress' | 'operatorAddress' | 'confirmations' | 'startBlock']?:
+  [Field in 'name' | 'rpcUrls' | 'diamondAddress' | 'operatorAddress' | 'confirmations' | 'startBlock' | 'maxFeeWei']?:
     | NetworkRequest[Field]
     | undefined;
 };
@@ -107,14 +109,26 @@ export async function addNetwork(
   checkUrls(request.rpcUrls, local, faults);
   faults.throwIfAny();
   const eip155Id = chain?.eip155Id ?? 0n;
-  const { startBlock: given = null, ...rest } = request;
-  const startBlock = await checkOnChain({ ...rest, id, eip155Id, archivedAt: null, local, startBlock: given });
+  const { startBlock: given = null, maxFeeWei = null, ...rest } = request;
+  const startBlock = await checkOnChain({
+    ...rest,
+    id,
+    eip155Id,
+    maxFeeWei,
+    archivedAt: null,
+    local,
+    startBlock: given,
+  });
   return await refuseTakenName(
     transact(sql, async (tx) => {
-      await tx`insert into network ${tx({ ...rest, id, local, startBlock: startBlock.toString() })}`;
+      await tx`insert into network ${tx({ ...rest, id, local, ...asText({ startBlock, maxFeeWei }) })}`;
       return await findNetwork(tx, id);
     }),
   );
+}
+
+function asText({ startBlock, maxFeeWei }: { startBlock: bigint; maxFeeWei: bigint | null }) {
+  return { startBlock: startBlock.toString(), maxFeeWei: maxFeeWei?.toString() ?? null };
 }
 
 function checkUrls(rpcUrls: readonly string[], local: boolean, faults: FieldFaults): void {
@@ -142,7 +156,7 @@ export async function updateNetwork(
   sql: Sql,
   integration: Integration,
   id: string,
-  { name, rpcUrls, diamondAddress, operatorAddress, confirmations, startBlock }: NetworkPatch,
+  { name, rpcUrls, diamondAddress, operatorAddress, confirmations, startBlock, maxFeeWei }: NetworkPatch,
 ): Promise<NetworkRow> {
   await requireOperator(sql, integration);
   const known = await findNetwork(sql, id);
@@ -153,6 +167,7 @@ export async function updateNetwork(
     operatorAddress: operatorAddress ?? known.operatorAddress,
     confirmations: confirmations ?? known.confirmations,
   };
+  const ceiling = maxFeeWei === undefined ? known.maxFeeWei : maxFeeWei;
   const moves = changed.diamondAddress !== known.diamondAddress;
   if (moves) await refuseUsed(sql, id);
   const faults = new FieldFaults();
@@ -165,7 +180,7 @@ export async function updateNetwork(
       // A payment's row waits for this lock by its foreign key, so that "unused" stays true until the change is made.
       await tx`select 1 from network where id = ${id} for update`;
       if (moves) await refuseUsed(tx, id);
-      await tx`update network set ${tx({ ...changed, startBlock: found.toString() })} where id = ${id}`;
+      await tx`update network set ${tx({ ...changed, ...asText({ startBlock: found, maxFeeWei: ceiling }) })} where id = ${id}`;
       return await findNetwork(tx, id);
     }),
   );
