@@ -46,7 +46,7 @@ async function hashSources(): Promise<string> {
   return hash.digest('hex');
 }
 
-async function bundle(mode: 'esm' | 'script' | 'escape', outDir: string): Promise<void> {
+async function bundle(mode: 'esm' | 'afterwards' | 'script' | 'escape', outDir: string): Promise<void> {
   const env = { command: 'build', mode } as const;
   const loaded = await loadConfigFromFile(env, join(widget, 'vite.config.ts'));
   if (!loaded) throw new Error('widget/vite.config.ts cannot be read.');
@@ -137,16 +137,18 @@ if (process.argv.includes('--if-stale') && existsSync(manifestPath)) {
 const fresh = await mkdtemp(join(root, 'node_modules', '.dealkeep-widget-'));
 try {
   await bundle('esm', fresh);
+  await bundle('afterwards', fresh);
   await bundle('script', fresh);
   await writeEscapePage(fresh);
   await emitTypes(join(fresh, 'types'));
   await writeFile(join(fresh, 'package.json'), `${JSON.stringify(packageJson, null, 2)}\n`);
   const shell = await closureOf(fresh, 'dealkeep.js', IMPORTED);
-  // Payments by card or transfer make no deposit; what they need comes beside.
-  const everything = await closureOf(fresh, 'dealkeep.js', IMPORTED_EVER, new Set(['rails.js']));
+  // Payments by card or transfer make no deposit, and what comes afterwards comes later: both are loaded beside.
+  const beside = ['rails.js', 'afterwards.js'];
+  const everything = await closureOf(fresh, 'dealkeep.js', IMPORTED_EVER, new Set(beside));
   const languages = everything.filter((name) => name.startsWith('language-')).sort();
   // Of what comes later a receipt's printing is a file of its own.
-  const later = [...languages, 'rails.js', ...everything.filter((name) => name.startsWith('print-'))];
+  const later = [...languages, ...beside, ...everything.filter((name) => name.startsWith('print-'))];
   const deposit = everything.filter((name) => name === 'language-en.js' || !later.includes(name));
   const manifest: Manifest = { sources, files: await describeFiles(fresh), shell, deposit, languages };
   await writeFile(join(fresh, 'build.json'), `${JSON.stringify(manifest, null, 2)}\n`);

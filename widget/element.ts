@@ -87,6 +87,8 @@ export class DealkeepCheckout extends LitElement {
   #secondsLeft: typeof import('./view.ts').secondsLeft | null = null;
   #words: Words | null = null;
   #speaksRails = false;
+  /** What comes after the payment is loaded. */
+  #isDeciding = false;
   /** The wish that the words are for. */
   #spoken: string | null = null;
   #announced = '';
@@ -154,6 +156,7 @@ export class DealkeepCheckout extends LitElement {
       now: Date.now(),
       notice: this.#notice,
       rpcUrl: this.rpcUrl,
+      theme: this.theme,
       returnUrl: this.returnUrl,
       act: this.#act,
       choose: (id) => void this.#checkout?.flow?.connect(id),
@@ -172,6 +175,13 @@ export class DealkeepCheckout extends LitElement {
       this.shadowRoot?.querySelector<HTMLElement>('[data-focus]')?.focus();
     }
     this.#countDown();
+    // Loaded when there is something to decide; its element, which stands there empty, comes to life by itself.
+    if (!this.#isDeciding && this.shadowRoot?.querySelector('dealkeep-deal')) {
+      this.#isDeciding = true;
+      import('./afterwards/panel.ts').catch(() => {
+        this.#isDeciding = false;
+      });
+    }
   }
 
   /** Draws anew each second while there is a time to pay, and says when it gets short. */

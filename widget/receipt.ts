@@ -11,7 +11,7 @@ import type { StateName } from './states.ts';
 import { shortHex, type Words } from './words.ts';
 
 /** Something was deposited, whatever became of it. */
-const deposited: ReadonlySet<StateName> = new Set([
+export const deposited: ReadonlySet<StateName> = new Set([
   'funded',
   'partially_released',
   'disputed',

@@ -1,7 +1,7 @@
 // Owns the checkout's markup: a pure function of the snapshot. What it says is in screens.ts, what happens in states.ts.
 import { html, nothing, svg, type TemplateResult } from 'lit';
 import { chainInfo } from './chains.ts';
-import { explorerLink, receipt } from './receipt.ts';
+import { deposited, explorerLink, receipt } from './receipt.ts';
 import type { RouteName } from './routes.ts';
 import { type Action, agreement, amount, type Screen, screen, wayInWords } from './screens.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -20,6 +20,8 @@ export type ViewOptions = {
   /** What has to be said besides the state, for who does not see it. */
   notice: string;
   rpcUrl: string | null;
+  /** Null: as the buyer's system wants it. */
+  theme: 'light' | 'dark' | null;
   returnUrl: string | null;
   act: (action: Action) => void;
   choose: (walletId: string) => void;
@@ -117,7 +119,7 @@ export function view(options: ViewOptions): TemplateResult {
         ${snapshot.name === 'review' && snapshot.ways.length > 1 ? otherWays(snapshot, words, takeWay) : nothing}
         ${shown.actions.length > 0 ? buttons(shown, act) : nothing}
         ${snapshot.name === 'submitted' || snapshot.name === 'mined' ? lost(words, act) : nothing}
-        ${receipt(snapshot, words, { print, escapeUrl })}
+        ${afterwards(options, snapshot)} ${receipt(snapshot, words, { print, escapeUrl })}
         ${ended.has(snapshot.name) ? wayBack(returnUrl, shown, words) : nothing}
       </div>
       ${snapshot.stale ? html`<p class="stale" role="alert">${words.say('label.stale')}</p>` : nothing}
@@ -126,6 +128,15 @@ export function view(options: ViewOptions): TemplateResult {
       <footer part="footer">${shield} <span>${words.say('label.held')}</span></footer>
     </section>
   `;
+}
+
+/** What may be done with the money from here on; empty until the element has loaded it. */
+function afterwards({ words, rpcUrl, theme }: ViewOptions, { payment, name, transactionHash }: Snapshot) {
+  if (!payment || payment.rail || !transactionHash || !deposited.has(name)) return nothing;
+  const { network_id: chainId, diamond_address: diamond, legs, status } = payment;
+  const offers = legs.flatMap(({ offer_hash: offer }) => offer ?? []);
+  const paid = { chainId, diamond, transaction: transactionHash, offers, rpcUrl };
+  return html`<dealkeep-deal .paid=${paid} .status=${status} .tag=${words.tag} .theme=${theme}></dealkeep-deal>`;
 }
 
 function header(snapshot: Snapshot, words: Words, now: number): TemplateResult | typeof nothing {

@@ -1,10 +1,10 @@
 // Owns how the widget is bundled: as ES modules (the script for a page, `mount` for bundlers, React and Vue) that share what they
-// have in common, or as one classic script.
+// have in common, or as one classic script; beside them what comes after a payment, and the page without servers.
 import { defineConfig, type Plugin } from 'vite';
 
 const LANGUAGES = ['en', 'de', 'fr', 'es', 'tr', 'ar'];
 
-/** In the one script the other languages would be half of it, and few need rails: it loads what is wanted from beside itself. */
+/** In the one script the other languages would be half of it, and few need rails or decide later: it loads what is wanted from beside itself. */
 const besideScript: Plugin = {
   name: 'beside-script',
   enforce: 'pre',
@@ -23,6 +23,13 @@ const besideScript: Plugin = {
   },
 };
 
+/** Built by itself: what it shares with the way to a deposit would make that way longer, by 2 KB. */
+const panelBeside: Plugin = {
+  name: 'panel-beside',
+  enforce: 'pre',
+  resolveId: (source) => (source === './afterwards/panel.ts' ? { id: './afterwards.js', external: true } : null),
+};
+
 const FORMATS = {
   esm: {
     format: 'es',
@@ -39,20 +46,28 @@ const FORMATS = {
     },
     inline: false,
   },
+  afterwards: {
+    format: 'es',
+    entries: {
+      afterwards: 'afterwards/panel.ts',
+      ...Object.fromEntries(LANGUAGES.map((code) => [`afterwards-${code}`, `afterwards/languages/${code}.json`])),
+    },
+    inline: false,
+  },
   script: { format: 'iife', entries: { 'dealkeep.script': 'index.ts' }, inline: true },
   // Becomes a page of one file, see scripts/build-widget.ts.
   escape: { format: 'iife', entries: { escape: 'escape/page.ts' }, inline: true },
 } as const;
 
 export default defineConfig(({ mode }) => {
-  const { format, entries, inline } = mode === 'script' || mode === 'escape' ? FORMATS[mode] : FORMATS.esm;
+  const { format, entries, inline } = FORMATS[mode as keyof typeof FORMATS] ?? FORMATS.esm;
   return {
     root: import.meta.dirname,
     configFile: false,
     publicDir: false,
     logLevel: 'warn',
     json: { stringify: true, namedExports: false },
-    plugins: mode === 'script' ? [besideScript] : [],
+    plugins: [mode === 'afterwards' ? [] : panelBeside, mode === 'script' ? besideScript : []],
     define: { 'process.env.NODE_ENV': '"production"' },
     build: {
       outDir: 'dist',

@@ -2,6 +2,25 @@
 import { css } from 'lit';
 
 export const afterStyles = css`
+  .after,
+  .after article {
+    display: grid;
+    gap: 0.75rem;
+  }
+
+  .after h3 {
+    padding-block-start: 0.75rem;
+    border-block-start: 1px solid var(--line);
+    font-size: 1.0625rem;
+    font-weight: 650;
+  }
+
+  .happened ol {
+    display: grid;
+    gap: 0.5rem;
+    padding-inline-start: 1.25rem;
+  }
+
   .standing {
     font-weight: 550;
   }

@@ -4,8 +4,8 @@
  */
 import { type Address, type Hex, isHex } from 'viem';
 import { addressOf } from '../afterwards/calls.ts';
+import { nodeUrlOf } from '../afterwards/node.ts';
 import { chainInfo } from '../chains.ts';
-import { nodeUrlOf } from './node.ts';
 
 /** A field of the form. */
 export type Field = 'rpc_url' | 'chain' | 'diamond' | 'account' | 'transaction' | 'start';

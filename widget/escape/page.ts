@@ -10,6 +10,7 @@ import { amountOf } from '../afterwards/speech.ts';
 import { afterStyles } from '../afterwards/styles.ts';
 import { dealView, deedView } from '../afterwards/view.ts';
 import { chainInfo } from '../chains.ts';
+import { contentStyles } from '../content-styles.ts';
 import { Mismatch } from '../deposit/deal.ts';
 import { Wallets } from '../deposit/wallets.ts';
 import { styles } from '../styles.ts';
@@ -24,7 +25,7 @@ type Said = { key: EscapeKey; values: Readonly<Record<string, string>> };
 const TICK_MS = 10_000;
 
 class EscapePage extends LitElement {
-  static override styles = [styles, afterStyles, pageStyles];
+  static override styles = [styles, contentStyles, afterStyles, pageStyles];
 
   readonly #words = speak();
   #texts: Texts = fromFragment(location.hash);

@@ -14,10 +14,10 @@ import {
   type Token,
   WrongNode,
 } from '../afterwards/calls.ts';
+import { type Found, findByTransaction, findDeals, findStart, type Progress } from '../afterwards/finding.ts';
+import { NodeError, nodeAt } from '../afterwards/node.ts';
 import type { Provider } from '../deposit/escrow.ts';
-import { type Found, findByTransaction, findDeals, findStart, type Progress } from './finding.ts';
 import type { Wanted } from './form.ts';
-import { NodeError, nodeAt } from './node.ts';
 
 /** The node is of another chain. */
 export class OtherChain extends Error {

@@ -5,8 +5,8 @@
 import { type Address, decodeEventLog, encodeEventTopics, type Hex, isAddressEqual, isHex } from 'viem';
 import { escrowAbi } from '../../contracts/abi.ts';
 import { dealId, type Terms } from '../../contracts/terms.ts';
-import type { Place } from '../afterwards/calls.ts';
 import type { Provider } from '../deposit/escrow.ts';
+import type { Place } from './calls.ts';
 import { NodeError } from './node.ts';
 
 /** A deal as its deposit tells it. */
