@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Chain } from '../../api/core/chain/chain.ts';
 import type { Transaction } from '../../api/core/database/db.ts';
 import { reconcileWhenDue } from '../../api/core/reconciliation/reconciliations.ts';
 import { usdcAbi } from '../../contracts/abi.ts';
+import { makeEvents } from '../../scripts/bench/indexer-stage.ts';
 import { startWorker } from '../../scripts/dev/services.ts';
 import { type Json, type Marketplace, openMarketplace, termsOf } from '../api/marketplace.ts';
 import { openDoor } from '../support/door.ts';
@@ -267,6 +269,20 @@ describe('dealkeep reconcile and rebuild', () => {
     const { status, json } = await market.get('/reconciliations');
     expect(status).toBe(200);
     expect(json).toMatchObject({ total: 1, items: [{ network_id: market.networkId, failure: null, differing: 0 }] });
+  });
+
+  test('hundreds of deals are more than one call to a node, and all are compared', async () => {
+    const { rpcUrl, addressBookPath, chainId } = running.stack;
+    const book: Json = JSON.parse(await readFile(addressBookPath, 'utf8'));
+    await makeEvents(rpcUrl, book[chainId], 600, () => {});
+    const deals = async () => (await market.sql<{ n: number }[]>`select count(*)::int as n from chain.deal`)[0]?.n;
+    await expect.poll(deals, { timeout: 60_000 }).toBe(303);
+    const compared = async () => {
+      const run = await reconcile('--all', '--json');
+      return [run.code, run.json.items[0]?.deals, run.errors];
+    };
+    await expect.poll(compared, { timeout: 60_000 }).toEqual([0, 303, '']);
+    expect((await rebuild('--json')).json.items[0]).toMatchObject({ events: 604, mismirrored: [] });
   });
 
   test('exit code 2 for a network that there is not, 3 when its nodes do not answer', async () => {
