@@ -62,6 +62,25 @@ describe('GET /readyz', () => {
     expect(JSON.stringify(json)).not.toContain('secret-key');
   });
 
+  test('200, degraded: a signer waits for fees to fall, with what to do, and the metrics show it', async () => {
+    const signer = `0x${'33'.repeat(20)}`;
+    const detail = 'Nowhere asks for 900 gwei a unit of gas, its ceiling is 100: it sends nothing until fees fall.';
+    await sql`
+      insert into signer_standing (network_id, signer, state, detail, balance_wei)
+      select id, ${signer}, 'dear', ${detail}, 1 from network where name = 'Nowhere'`;
+    const { json } = await readyz(sql);
+    expect(json.problems).toContainEqual({
+      part: `signer ${signer} on Nowhere`,
+      fatal: false,
+      problem: detail,
+      remedy: 'Wait, or PATCH the network with a higher max_fee_gwei.',
+    });
+    const metrics = await new Metrics(sql).expose();
+    expect(metrics).toContain(`dealkeep_signer_waits{network="Nowhere",signer="${signer}",state="dear"} 1`);
+    expect(metrics).toContain(`dealkeep_signer_waits{network="Nowhere",signer="${signer}",state="paused"} 0`);
+    await sql`delete from signer_standing`;
+  });
+
   test('503: the database does not answer', async () => {
     const nowhere = connect('postgres://nobody:hunter2@127.0.0.1:9/none', { maxConnections: 1 });
     const { status, json } = await readyz(nowhere);

@@ -261,6 +261,24 @@ describe('dealkeep reconcile and rebuild', () => {
     await sql`update network set rpc_urls = ${network?.rpcUrls ?? []} where id = ${market.networkId}`;
   });
 
+  test('rebuild says nothing of a chain whose two nodes do not give the same logs', async () => {
+    const { sql } = market;
+    const doors = [await openDoor(running.stack.rpcUrl), await openDoor(running.stack.rpcUrl)];
+    const [network] = await sql<{ rpcUrls: string[] }[]>`select rpc_urls from network where id = ${market.networkId}`;
+    await sql`update network set rpc_urls = ${doors.map(({ url }) => url)} where id = ${market.networkId}`;
+    const agreed = await rebuild('--json');
+    expect(agreed, agreed.errors).toMatchObject({ code: 0, json: { items: [{ events: 4, mismirrored: [] }] } });
+    for (const door of doors.slice(1)) {
+      door.intercept = async (request, forward) =>
+        request.method === 'eth_getLogs' ? { result: [] } : await forward(request);
+    }
+    const hidden = await rebuild('--json');
+    expect(hidden.code).toBe(3);
+    expect(hidden.json).toMatchObject({ items: [], failures: [expect.stringContaining('its nodes disagree')] });
+    for (const door of doors) door.close();
+    await sql`update network set rpc_urls = ${network?.rpcUrls ?? []} where id = ${market.networkId}`;
+  });
+
   test('is made once an hour by whoever comes first, and operators read it', async () => {
     const chain = new Chain();
     const [one, other] = await Promise.all([reconcileWhenDue(market.sql, chain), reconcileWhenDue(market.sql, chain)]);
