@@ -55,8 +55,25 @@ export type ChangeDetail = {
  * sign.
  * @fires dealkeep-change - The state changed; see ChangeDetail. Bubbles and leaves the shadow tree.
  * @csspart card - The whole box.
- * @csspart button - Each button.
+ * @csspart header - Amount, payee and countdown.
+ * @csspart amount - The price.
+ * @csspart countdown - The time that is left to pay.
+ * @csspart message - Title and text of the state.
+ * @csspart title - What the state is.
+ * @csspart text - What the state means.
+ * @csspart details - What is paid to whom, to be folded out.
+ * @csspart receipt - The receipt, to be folded out.
+ * @csspart button - Each button, and each link that looks like one.
+ * @csspart footer - Who holds the money.
  * @cssprop --dealkeep-accent - Colour of the main button and the progress.
+ * @cssprop --dealkeep-on-accent - Colour of what stands on the accent.
+ * @cssprop --dealkeep-ink - Colour of the text.
+ * @cssprop --dealkeep-soft - Colour of the lesser text.
+ * @cssprop --dealkeep-line - Colour of the borders.
+ * @cssprop --dealkeep-field - Colour of the borders of what can be pressed or filled in.
+ * @cssprop --dealkeep-page - Background of the card.
+ * @cssprop --dealkeep-tint - Background of what is set apart in it.
+ * @cssprop --dealkeep-width - Width of the card at most.
  * @cssprop --dealkeep-radius - Corners of the card.
  * @cssprop --dealkeep-font - Font family.
  */
