@@ -52,8 +52,9 @@ export function paymentCreator(sql: Sql, vault: Vault, providers: Providers): (c
     creation.request.member ? createPayment(sql, vault, providers, creation) : together.add(creation);
 }
 
-// One is filled while another one commits; more would be smaller, and wait for each other.
-const TRANSACTIONS_AT_ONCE = 3;
+// One is filled while another one commits. More are smaller and cost more: at 1,400 payments a second one at a time takes 0.85 ms of
+// CPU for each, two 0.97, three 1.02; the 99th percentile was lowest with two.
+const TRANSACTIONS_AT_ONCE = 2;
 
 async function createTogether(
   sql: Sql,
