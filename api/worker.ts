@@ -21,6 +21,7 @@ import { stepRails } from './core/rails/railSteps.ts';
 import { type ReconciliationRow, reconcileWhenDue } from './core/reconciliation/reconciliations.ts';
 import type { NetworkRow } from './core/schema.ts';
 import type { Vault } from './core/vault.ts';
+import { addAttemptPartitions } from './core/webhooks/deliveries.ts';
 import { startDispatcher } from './core/webhooks/dispatch.ts';
 
 // The mirror lags its chain by about this long anyway (toolchain.md, "Ponder").
@@ -33,7 +34,7 @@ const LOOK_AT_ALL_INTERVAL_MS = 300_000;
 const RAILS_INTERVAL_MS = 250;
 // As soon as a leg's last move is mirrored the next payout of it may begin; the mirror is no faster.
 const PAYOUTS_INTERVAL_MS = 250;
-const FORGET_INTERVAL_MS = 3_600_000;
+const TIDY_INTERVAL_MS = 3_600_000;
 // How often somebody asks whether a comparison is due; one a network and hour is made.
 const RECONCILE_CHECK_MS = 60_000;
 // More would only wait for the pool's connections.
@@ -73,9 +74,10 @@ export async function startWorker(services: {
     onError: (err) => log.warn({ err }, 'webhooks cannot be sent; every pass tries again'),
     onAlert: ({ what, ...endpoint }) => log.warn(endpoint, `webhook endpoint: ${what}`),
   });
-  const forgetting = setInterval(() => {
+  const tidying = setInterval(() => {
     forgetOldAnswers(sql).catch((err) => log.warn({ err }, 'old answers cannot be forgotten'));
-  }, FORGET_INTERVAL_MS);
+    addAttemptPartitions(sql).catch((err) => log.warn({ err }, 'webhook_attempt has no partition for a month to come'));
+  }, TIDY_INTERVAL_MS);
   const reconciling = setInterval(() => {
     reconcileWhenDue(sql, chain).then(
       (runs) => {
@@ -86,7 +88,7 @@ export async function startWorker(services: {
   }, RECONCILE_CHECK_MS);
   return {
     async stop() {
-      clearInterval(forgetting);
+      clearInterval(tidying);
       clearInterval(reconciling);
       await settling.stop();
       await rails.stop();

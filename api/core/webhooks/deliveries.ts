@@ -180,3 +180,8 @@ export async function replay(
     return queued.count;
   });
 }
+
+/** Makes room for the attempts of the months to come; without it an attempt a year from now could not be written down. */
+export async function addAttemptPartitions(sql: Sql): Promise<void> {
+  await sql`select add_webhook_attempt_partitions()`;
+}
