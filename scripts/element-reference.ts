@@ -1,5 +1,5 @@
 /**
- * Writes the reference of `<dealkeep-checkout>` into docs/checkout.md: from the docblock of widget/element.ts, the defaults in
+ * Writes the reference of `<dealkeep-checkout>` into widget/checkout.md: from the docblock of widget/element.ts, the defaults in
  * widget/styles.ts, the problem codes of widget/snapshot.ts and their English words. With `--check` it writes nothing and exits 1
  * when the page is stale.
  */
@@ -8,7 +8,7 @@ import english from '../widget/languages/en.json' with { type: 'json' };
 
 const START = '<!-- element: node scripts/element-reference.ts -->';
 const END = '<!-- /element -->';
-const target = new URL('../docs/checkout.md', import.meta.url);
+const target = new URL('../widget/checkout.md', import.meta.url);
 const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8');
 
 /** A tag of a docblock that names something, and what it says of it. */
@@ -74,7 +74,7 @@ export function reference(): string {
 /** The page with the reference in its place. @throws Error when the place is gone */
 export function withReference(page: string): string {
   const [start, end] = [page.indexOf(START), page.indexOf(END)];
-  if (start < 0 || end < start) throw new Error(`docs/checkout.md lacks ${START} … ${END}.`);
+  if (start < 0 || end < start) throw new Error(`widget/checkout.md lacks ${START} … ${END}.`);
   return `${page.slice(0, start + START.length)}\n\n${reference()}\n\n${page.slice(end)}`;
 }
 
@@ -83,7 +83,7 @@ if (import.meta.main) {
   const wanted = withReference(present);
   if (!process.argv.includes('--check')) writeFileSync(target, wanted);
   else if (present !== wanted) {
-    console.error('docs/checkout.md is stale: run `node scripts/element-reference.ts` and commit the result.');
+    console.error('widget/checkout.md is stale: run `node scripts/element-reference.ts` and commit the result.');
     process.exit(1);
   }
 }

@@ -1,4 +1,4 @@
-// The snippets of docs/checkout.md as they stand there: the Node server runs, and each page is paid on.
+// The snippets of widget/checkout.md as they stand there: the Node server runs, and each page is paid on.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -55,9 +55,9 @@ afterAll(async () => {
 
 /** The code that stands under this name in the guide. @throws Error when there is none */
 async function snippet(name: string): Promise<string> {
-  const [, after] = (await readFile(join(ROOT, 'docs/checkout.md'), 'utf8')).split(`<!-- snippet: ${name} -->`);
+  const [, after] = (await readFile(join(ROOT, 'widget/checkout.md'), 'utf8')).split(`<!-- snippet: ${name} -->`);
   const code = after && /^\n+```\w+\n([\s\S]*?)\n```/.exec(after)?.[1];
-  if (!code) throw new Error(`docs/checkout.md has no snippet ${name}.`);
+  if (!code) throw new Error(`widget/checkout.md has no snippet ${name}.`);
   return code.replaceAll("'{API}/", `'${stage.apiUrl}/`);
 }
 

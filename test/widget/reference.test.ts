@@ -12,8 +12,8 @@ const named = (tag: string) => entriesOf(element).flatMap((entry) => (entry.tag 
 const unique = (found: RegExpMatchArray[]) => [...new Set(found.map(([, name = '']) => name))].sort();
 
 describe('the reference of the element', () => {
-  test('stands in docs/checkout.md as the sources have it', () => {
-    const page = read('docs/checkout.md');
+  test('stands in widget/checkout.md as the sources have it', () => {
+    const page = read('widget/checkout.md');
     expect(withReference(page) === page, 'run node scripts/element-reference.ts').toBe(true);
   });
 
