@@ -84,7 +84,9 @@ describe('the life of a payment', () => {
       'funded',
       'released',
     ]);
-    expect(webhooks.map(({ event }) => event.data.finality)).toEqual(['final', 'final', 'safe', 'safe']);
+    // Where other tests mine meanwhile, what is safe may be final already.
+    const settled = expect.stringMatching(/^(safe|final)$/);
+    expect(webhooks.map(({ event }) => event.data.finality)).toEqual(['final', 'final', settled, settled]);
     for (const webhook of webhooks) {
       expect(signatures(webhook, 'v1')).toEqual([hmacOf(endpoint.signing_secret, webhook)]);
       expect(new Webhook(endpoint.signing_secret).verify(webhook.body, webhook.headers)).toEqual(webhook.event);
@@ -98,7 +100,10 @@ describe('the life of a payment', () => {
       proof: { chain_id: 31_337, transaction: expect.stringMatching(/^0x[0-9a-f]{64}$/) },
     });
 
-    const log = await market.get(`/webhook-deliveries?node_id=${market.nodeId}&payment_id=${payment.id}`);
+    const deliveries = async (): Promise<Json[]> => {
+      const { json } = await market.get(`/webhook-deliveries?node_id=${market.nodeId}&payment_id=${payment.id}`);
+      return json.items.filter((item: Json) => item.event_type !== 'payment.confirming');
+    };
     const operations = async () => {
       const { json } = await market.get(`/events?payment_id=${payment.id}&type=operation.*`);
       return json.items.map(({ type, data }: Json) => [type, data.status, data.finality]);
@@ -107,14 +112,15 @@ describe('the life of a payment', () => {
       ['operation.release.requested', null, 'final'],
       ['operation.release.done', null, 'unsafe'],
     ]);
-    const delivered = log.json.items.filter((item: Json) => item.event_type !== 'payment.confirming');
-    expect(delivered.map((item: Json) => [item.event_type, item.status, item.attempts])).toEqual([
+    // A receiver has answered a moment before that is written down.
+    await until(async () => (await deliveries()).map((item) => [item.event_type, item.status, item.attempts])).toEqual([
       ['payment.released', 'delivered', 1],
       ['payment.funded', 'delivered', 1],
       ['payment.awaiting_deposit', 'delivered', 1],
       ['payment.created', 'delivered', 1],
     ]);
-    const { json } = await market.get(`/webhook-deliveries/${log.json.items[0].id}`);
+    const [latest] = await deliveries();
+    const { json } = await market.get(`/webhook-deliveries/${latest?.id}`);
     expect(json.log).toEqual([
       {
         number: 1,
