@@ -113,11 +113,12 @@ describe('the life of a payment', () => {
       ['operation.release.done', null, 'unsafe'],
     ]);
     // A receiver has answered a moment before that is written down.
-    await until(async () => (await deliveries()).map((item) => [item.event_type, item.status, item.attempts])).toEqual([
-      ['payment.released', 'delivered', 1],
-      ['payment.funded', 'delivered', 1],
+    const done = async () => (await deliveries()).map((item) => [item.event_type, item.status, item.attempts]).sort();
+    await until(done).toEqual([
       ['payment.awaiting_deposit', 'delivered', 1],
       ['payment.created', 'delivered', 1],
+      ['payment.funded', 'delivered', 1],
+      ['payment.released', 'delivered', 1],
     ]);
     const [latest] = await deliveries();
     const { json } = await market.get(`/webhook-deliveries/${latest?.id}`);
