@@ -2,20 +2,19 @@
 pragma solidity ^0.8.30;
 
 import {IDiamondLoupe} from "../../contracts/interfaces/IDiamond.sol";
-import {Deal, DealId, IEscrow, Status, Terms} from "../../contracts/interfaces/IEscrow.sol";
-import {ITokenPolicy} from "../../contracts/interfaces/ITokenPolicy.sol";
-import {EscrowTest} from "./support/EscrowTest.sol";
+import {DealId, IEscrow, Status, Terms} from "../../contracts/interfaces/IEscrow.sol";
+import {Doors} from "./support/Doors.sol";
 import {HandlerIntruder} from "./support/HandlerIntruder.sol";
 import {ICallback, ZooToken} from "./support/ZooToken.sol";
 
-/// Reads a deal and a credit while tokens move.
+/// Reads a deal and a credit while tokens move, and remembers what it saw first and whether that changed.
 contract Onlooker is ICallback {
     IEscrow private immutable ESCROW;
     DealId private id;
     address private token;
     address private account;
-    Deal public deal;
-    uint256 public credit;
+    bytes32 public seen;
+    bool public changed;
 
     constructor(IEscrow escrow) {
         ESCROW = escrow;
@@ -23,121 +22,84 @@ contract Onlooker is ICallback {
 
     function lookAt(DealId id_, address token_, address account_) external {
         (id, token, account) = (id_, token_, account_);
+        (seen, changed) = (0, false);
+    }
+
+    function look() public view returns (bytes32) {
+        return keccak256(abi.encode(ESCROW.getDeal(id), ESCROW.creditOf(token, account)));
     }
 
     function onTokensMoved() external {
-        deal = ESCROW.getDeal(id);
-        credit = ESCROW.creditOf(token, account);
+        if (seen == 0) seen = look();
+        else if (seen != look()) changed = true;
     }
 }
 
 // a token that calls back
-// ├── at every door where tokens move (deposit, cart, release, refund, split, give back, withdraw): each function that the
-// │   loupe lists is refused, but for those that only read
+// ├── at every door where tokens move (each form of deposit, each payout, give back, withdraw): each function that the loupe
+// │   lists is refused, but for those that only read
 // ├── a party that re-enters through its own deal gains nothing
-// ├── what a callback reads is the state afterwards
+// ├── what a callback reads is the state afterwards, at every door where money leaves
 // └── afterwards the diamond is open again, also after a revert
-contract ReentrancyTest is EscrowTest {
-    ZooToken private zoo;
+contract ReentrancyTest is Doors {
+    uint256 private constant FUNCTIONS = 42;
+
     HandlerIntruder private intruder;
 
     function setUp() public override {
         super.setUp();
-        zoo = new ZooToken();
         intruder = new HandlerIntruder(diamond);
-        address[] memory list = new address[](1);
-        list[0] = address(zoo);
-        vm.prank(owner);
-        ITokenPolicy(diamond).allowTokens(list);
-        address[2] memory holders = [payer, payee];
-        for (uint256 i; i < 2; i++) {
-            zoo.mint(holders[i], 1000 * AMOUNT);
-            vm.prank(holders[i]);
-            zoo.approve(diamond, type(uint256).max);
+    }
+
+    /// The deposits and payouts of Doors, giving back and withdrawing: beside reading and disputing, which move nothing, that is
+    /// everything that the diamond itself can do.
+    function test_TheDoorsAreAllDoors() public view {
+        bytes4[] memory own = IDiamondLoupe(diamond).facetFunctionSelectors(diamond);
+        uint256 moving;
+        for (uint256 i; i < own.length; i++) {
+            bool disputing = own[i] == IEscrow.openDispute.selector || own[i] == IEscrow.withdrawDispute.selector;
+            if (!disputing && !reads(own[i])) moving++;
         }
+        vm.assertEq(moving, DEPOSITS + PAYOUTS + 2, "doors");
     }
 
-    function test_AtADeposit() public {
-        arm();
-        fundedAs(zooTerms());
-        assertRefused(1);
-    }
-
-    function test_AtACart() public {
-        arm();
-        Terms[] memory list = new Terms[](2);
-        (list[0], list[1]) = (zooTerms(), zooTerms());
-        list[1].ref++;
-        vm.prank(payer);
-        escrow.depositMany(list);
-        assertRefused(1);
+    function test_AtEveryDeposit() public {
+        bytes[] memory plans = everyFunction();
+        for (uint256 door; door < DEPOSITS; door++) {
+            Terms memory terms = zooTerms();
+            bytes memory data = depositBy(door, terms);
+            intruder.plan(plans);
+            zoo.callOn(address(intruder));
+            vm.prank(payer);
+            (bool ok, ) = diamond.call(data);
+            vm.assertTrue(ok, "deposited all the same");
+            assertDeal(terms, 0, 0, Status.Funded);
+        }
+        assertRefused(DEPOSITS + 1); // a permit calls the token twice
     }
 
     /// A push has a gas cap, so each function gets a push of its own.
-    function test_AtARelease() public {
-        Terms memory terms = fundedAs(zooTerms());
+    function test_AtEveryPayout() public {
         bytes[] memory plans = everyFunction();
-        for (uint256 i; i < plans.length; i++) {
-            arm(plans[i]);
-            vm.prank(payer);
-            escrow.releasePart(terms, 1);
-        }
-        assertRefused(1);
-        vm.assertEq(zoo.balanceOf(payee), 1000 * AMOUNT + 42, "each was paid");
-    }
-
-    function test_AtARefund() public {
-        Terms memory terms = fundedAs(zooTerms());
-        bytes[] memory plans = everyFunction();
-        for (uint256 i; i < plans.length; i++) {
-            arm(plans[i]);
-            vm.prank(payee);
-            escrow.refundPart(terms, 1);
-        }
-        assertRefused(1);
-    }
-
-    function test_AtASplit() public {
-        bytes[] memory plans = everyFunction();
-        for (uint256 i; i < plans.length; i++) {
-            zoo.become(ZooToken.Kind.Honest, 0);
-            Terms memory terms = zooTerms();
-            terms.ref += i;
-            fundedAs(terms);
-            vm.prank(payer);
-            escrow.openDispute(terms, 0);
-            arm(plans[i]);
-            vm.prank(arbiter);
-            escrow.resolve(terms, AMOUNT / 2);
-        }
-        assertRefused(2); // one push to each party
-    }
-
-    function test_AtADefaultOutcomeAndABatch() public {
-        bytes[] memory plans = everyFunction();
-        Terms[] memory list = new Terms[](1);
-        for (uint256 i; i < plans.length; i++) {
-            zoo.become(ZooToken.Kind.Honest, 0);
-            list[0] = zooTerms();
-            list[0].ref += i;
-            vm.warp(START);
-            fundedAs(list[0]);
-            arm(plans[i]);
-            vm.warp(list[0].settlementDeadline + 1);
-            if (i % 2 == 0) escrow.claim(list[0]);
-            else {
-                vm.prank(payer);
-                escrow.releaseMany(list);
+        for (uint256 door; door < PAYOUTS; door++) {
+            for (uint256 i; i < plans.length; i++) {
+                (, address caller, bytes memory data) = payoutBy(door);
+                arm(plans[i]);
+                vm.prank(caller);
+                (bool ok, ) = diamond.call(data);
+                vm.assertTrue(ok, "paid all the same");
             }
         }
-        assertRefused(1);
+        assertRefused(PAYOUTS + 2); // a split pays both parties
+        vm.assertEq(escrow.creditOf(address(zoo), payee) + escrow.creditOf(address(zoo), payer), 0, "pushed");
     }
 
     function test_AtGivingBack() public {
         Terms memory terms = fundedAs(zooTerms());
         vm.prank(payer);
         escrow.release(terms);
-        arm();
+        intruder.plan(everyFunction());
+        zoo.callOn(address(intruder));
         vm.prank(payee);
         escrow.returnPayment(terms, 1);
         assertRefused(1);
@@ -147,7 +109,8 @@ contract ReentrancyTest is EscrowTest {
         Terms memory terms = fundedAs(zooTerms());
         vm.prank(payer);
         escrow.release(terms);
-        arm();
+        intruder.plan(everyFunction());
+        zoo.callOn(address(intruder));
         escrow.withdraw(address(zoo), feeRecipient);
         assertRefused(1);
         vm.assertEq(zoo.balanceOf(feeRecipient), FEE, "paid once");
@@ -158,7 +121,7 @@ contract ReentrancyTest is EscrowTest {
         Terms memory terms = zooTerms();
         terms.operator = address(intruder);
         Terms memory other = zooTerms();
-        (other.ref, other.operator) = (other.ref + 1, address(intruder));
+        other.operator = address(intruder);
         fundedAs(other);
         bytes[] memory plans = new bytes[](3);
         plans[0] = abi.encodeCall(IEscrow.release, (other));
@@ -174,34 +137,40 @@ contract ReentrancyTest is EscrowTest {
 
     function test_ACallback_ReadsTheStateAfterwards() public {
         Onlooker onlooker = new Onlooker(escrow);
-        Terms memory terms = fundedAs(zooTerms());
-        onlooker.lookAt(escrow.dealId(terms), address(zoo), feeRecipient);
-        zoo.callOn(address(onlooker));
-        vm.prank(payer);
-        escrow.release(terms);
-        (uint256 released, , Status status) = onlooker.deal();
-        vm.assertEq(released, AMOUNT, "released already");
-        vm.assertEq(uint256(status), uint256(Status.Settled), "settled already");
-        vm.assertEq(onlooker.credit(), FEE, "fee already there");
-        escrow.withdraw(address(zoo), feeRecipient);
-        vm.assertEq(onlooker.credit(), 0, "credit already gone");
+        Terms memory terms;
+        address caller;
+        bytes memory data;
+        for (uint256 door; door < PAYOUTS + 2; door++) {
+            (terms, caller, data) = payoutBy(door < PAYOUTS ? door : 0);
+            if (door >= PAYOUTS) {
+                vm.prank(payer);
+                escrow.release(terms);
+                caller = payee;
+                data =
+                    door == PAYOUTS
+                        ? abi.encodeCall(IEscrow.returnPayment, (terms, 1))
+                        : abi.encodeCall(IEscrow.withdraw, (address(zoo), feeRecipient));
+            }
+            onlooker.lookAt(escrow.dealId(terms), address(zoo), feeRecipient);
+            zoo.callOn(address(onlooker));
+            vm.prank(caller);
+            (bool ok, ) = diamond.call(data);
+            vm.assertTrue(ok && onlooker.seen() != 0, "it looked");
+            vm.assertEq(onlooker.seen(), onlooker.look(), "as it is afterwards");
+            vm.assertTrue(!onlooker.changed(), "from the first movement on");
+        }
     }
 
     function test_Afterwards_TheDiamondIsOpenAgain() public {
         zoo.become(ZooToken.Kind.Reverts, 0);
+        Terms memory refused = zooTerms();
         vm.expectRevert();
         vm.prank(payer);
-        escrow.deposit(zooTerms());
+        escrow.deposit(refused);
         zoo.become(ZooToken.Kind.Honest, 0);
         Terms memory terms = fundedAs(zooTerms());
         vm.prank(payer);
         escrow.openDispute(terms, 0);
-    }
-
-    /// From now on every movement calls each function of the diamond that writes.
-    function arm() private {
-        intruder.plan(everyFunction());
-        zoo.callOn(address(intruder));
     }
 
     function arm(bytes memory plan) private {
@@ -213,7 +182,7 @@ contract ReentrancyTest is EscrowTest {
 
     function everyFunction() private view returns (bytes[] memory plans) {
         IDiamondLoupe.Facet[] memory facets = IDiamondLoupe(diamond).facets();
-        plans = new bytes[](42);
+        plans = new bytes[](FUNCTIONS);
         uint256 count;
         for (uint256 i; i < facets.length; i++) {
             for (uint256 j; j < facets[i].functionSelectors.length; j++) {
@@ -223,7 +192,7 @@ contract ReentrancyTest is EscrowTest {
                 plans[count++] = bytes.concat(selector, new bytes(576));
             }
         }
-        vm.assertEq(count, 42, "functions to try");
+        vm.assertEq(count, FUNCTIONS, "functions to try");
     }
 
     function reads(bytes4 selector) private pure returns (bool) {
@@ -235,12 +204,7 @@ contract ReentrancyTest is EscrowTest {
     }
 
     function assertRefused(uint256 movements) private view {
-        vm.assertEq(intruder.called(), 42 * movements, "calls");
-        vm.assertEq(intruder.reentered(), 42 * movements, "every one refused as re-entered");
-    }
-
-    function zooTerms() private view returns (Terms memory terms) {
-        terms = usualTerms();
-        terms.token = address(zoo);
+        vm.assertEq(intruder.called(), FUNCTIONS * movements, "calls");
+        vm.assertEq(intruder.reentered(), FUNCTIONS * movements, "every one refused as re-entered");
     }
 }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {IEscrow, Outcome, Status, Terms} from "../../contracts/interfaces/IEscrow.sol";
+import {Deal, IEscrow, Outcome, Status, Terms} from "../../contracts/interfaces/IEscrow.sol";
 import {ITokenPolicy} from "../../contracts/interfaces/ITokenPolicy.sol";
-import {EscrowTest} from "./support/EscrowTest.sol";
+import {Doors} from "./support/Doors.sol";
 import {ZooToken} from "./support/ZooToken.sol";
 
 // the zoo, beyond Tokens.t.sol
+// ├── at every deposit: less than the amount is refused
+// ├── at every payout: a blocklisted payer or payee has a credit, and holds up nobody
 // ├── blocklists the fee recipient: no verb is held up, the fee waits
 // ├── blocklists the diamond: everything becomes a credit, nothing is lost
 // ├── blocklists the payee when giving back: it should revert and count nothing
@@ -17,19 +19,40 @@ import {ZooToken} from "./support/ZooToken.sol";
 // ├── taken off the list, or paused, while deals hold it: every exit stays open
 // ├── floods return data: the token pays for it, the diamond copies a word
 // └── gas: whatever a call has, it pays in full, or it changes nothing
-contract TokenZooTest is EscrowTest {
-    ZooToken private zoo;
+contract TokenZooTest is Doors {
+    function test_AtEveryDeposit_LessThanTheAmountIsRefused() public {
+        for (uint256 door; door < DEPOSITS; door++) {
+            Terms memory terms = zooTerms();
+            bytes memory data = depositBy(door, terms);
+            zoo.become(ZooToken.Kind.TakesFee, 0);
+            vm.expectRevert(abi.encodeWithSelector(IEscrow.WrongDelta.selector, AMOUNT - 1, AMOUNT));
+            vm.prank(payer);
+            (bool ok, ) = diamond.call(data);
+            assertDeal(terms, 0, 0, Status.None);
+            zoo.become(ZooToken.Kind.Honest, 0);
+            vm.prank(payer);
+            (ok, ) = diamond.call(data);
+            vm.assertTrue(ok, "the same from an honest token");
+        }
+    }
 
-    function setUp() public override {
-        super.setUp();
-        zoo = new ZooToken();
-        vm.prank(owner);
-        ITokenPolicy(diamond).allowTokens(only(address(zoo)));
-        address[2] memory holders = [payer, payee];
-        for (uint256 i; i < 2; i++) {
-            zoo.mint(holders[i], 1000 * AMOUNT);
-            vm.prank(holders[i]);
-            zoo.approve(diamond, type(uint256).max);
+    /// Payer and payee in turn: whoever is refused has a credit, the other one is paid, and no verb is held up.
+    function test_AtEveryPayout_ABlockedParty_HoldsUpNobody() public {
+        address[2] memory parties = [payer, payee];
+        for (uint256 door; door < PAYOUTS; door++) {
+            for (uint256 i; i < 2; i++) {
+                (Terms memory terms, address caller, bytes memory data) = payoutBy(door);
+                uint256[2] memory before = [worth(payer), worth(payee)];
+                uint256 blocked = zoo.balanceOf(parties[i]);
+                zoo.block_(parties[i]);
+                vm.prank(caller);
+                (bool ok, ) = diamond.call(data);
+                vm.assertTrue(ok, "not held up");
+                Deal memory deal = escrow.getDeal(escrow.dealId(terms));
+                vm.assertEq(worth(payer) - before[0], deal.refunded, "payer");
+                vm.assertEq(worth(payee) - before[1], deal.released - (FEE * deal.released) / AMOUNT, "payee");
+                vm.assertEq(zoo.balanceOf(parties[i]), blocked, "nothing moved where it is refused");
+            }
         }
     }
 
@@ -81,7 +104,6 @@ contract TokenZooTest is EscrowTest {
     function test_AFeeOnTheWayOut_IsTheReceivers() public {
         Terms memory first = fundedAs(zooTerms());
         Terms memory second = zooTerms();
-        second.ref++;
         fundedAs(second);
         zoo.become(ZooToken.Kind.TakesFee, 0);
         uint256 before = zoo.balanceOf(payee);
@@ -128,7 +150,6 @@ contract TokenZooTest is EscrowTest {
         Terms[6] memory deals;
         for (uint256 i; i < 6; i++) {
             deals[i] = zooTerms();
-            deals[i].ref += i;
             if (i == 4) deals[i].defaultOutcome = Outcome.Refund;
             fundedAs(deals[i]);
         }
@@ -160,7 +181,6 @@ contract TokenZooTest is EscrowTest {
         Terms[3] memory deals;
         for (uint256 i; i < 3; i++) {
             deals[i] = zooTerms();
-            deals[i].ref += i;
             fundedAs(deals[i]);
         }
         vm.prank(payer);
@@ -176,19 +196,55 @@ contract TokenZooTest is EscrowTest {
         vm.assertTrue(flooded < honest + flood - honestTransfer + 10_000, "no copy of it");
     }
 
-    /// Each verb that pushes, with every amount of gas: the token needs 100,000, so that too little makes it fail.
-    function testFuzz_Gas_PaysInFullOrChangesNothing(uint256 verb, uint256 limit) public {
-        Terms memory terms = zooTerms();
-        if (verb % 6 == 4) terms.defaultOutcome = Outcome.Refund;
-        fundedAs(terms);
-        zoo.become(ZooToken.Kind.NeedsGas, 0);
+    /// At each payout, with every amount of gas: the token needs 100,000, so that too little makes it fail.
+    function testFuzz_Gas_PaysInFullOrChangesNothing(uint256 door, uint256 limit) public {
+        (Terms memory terms, address caller, bytes memory data) = payoutBy(door % PAYOUTS);
+        zoo.become(ZooToken.Kind.NeedsGas, bytes32(uint256(100_000)));
         uint256 before = zoo.balanceOf(diamond);
-        (address caller, bytes memory data) = push(terms, verb % 6);
         vm.prank(caller);
-        (bool ok, ) = diamond.call{gas: 30_000 + (limit % 500_000)}(data);
+        (bool ok, ) = diamond.call{gas: 30_000 + (limit % 600_000)}(data);
         vm.assertEq(escrow.creditOf(address(zoo), payee) + escrow.creditOf(address(zoo), payer), 0, "no credit");
-        if (!ok) vm.assertEq(zoo.balanceOf(diamond), before, "nothing happened");
-        else vm.assertTrue(zoo.balanceOf(diamond) <= FEE, "paid in full");
+        Deal memory deal = escrow.getDeal(escrow.dealId(terms));
+        uint256 gone = deal.released + deal.refunded - escrow.creditOf(address(zoo), feeRecipient);
+        vm.assertEq(zoo.balanceOf(diamond), before - gone, "what is written was paid");
+        vm.assertTrue(ok == (gone != 0), "all or nothing");
+    }
+
+    /// A token that needs all but 500 gas of the cap: where EIP-150 leaves it a little less, nothing may be credited.
+    function test_Gas_JustBelowTheCap_IsNoRefusal() public {
+        uint256 most = needOfAWholePush();
+        zoo.become(ZooToken.Kind.Honest, 0);
+        bytes32 needed = bytes32(most - 500);
+        uint256 paid;
+        for (uint256 limit = 200_000; limit < 300_000; limit += 250) {
+            (, address caller, bytes memory data) = payoutBy(1);
+            zoo.become(ZooToken.Kind.NeedsGas, needed);
+            vm.prank(caller);
+            (bool ok, ) = diamond.call{gas: limit}(data);
+            if (ok) paid++;
+            vm.assertEq(escrow.creditOf(address(zoo), payee), 0, "credit by starvation");
+        }
+        vm.assertTrue(paid > 100, "enough gas pays");
+    }
+
+    /// The most that the token may want to have left, for a push with the whole cap to be accepted.
+    function needOfAWholePush() private returns (uint256 low) {
+        uint256 high = 200_000;
+        uint256 credited = escrow.creditOf(address(zoo), payee);
+        while (high - low > 1) {
+            uint256 middle = (low + high) / 2;
+            (, address caller, bytes memory data) = payoutBy(1);
+            zoo.become(ZooToken.Kind.NeedsGas, bytes32(middle));
+            vm.prank(caller);
+            (bool ok, ) = diamond.call{gas: 1_000_000}(data);
+            vm.assertTrue(ok, "paid or credited");
+            uint256 now_ = escrow.creditOf(address(zoo), payee);
+            if (now_ == credited) low = middle;
+            else high = middle;
+            credited = now_;
+        }
+        zoo.become(ZooToken.Kind.Honest, 0);
+        escrow.withdraw(address(zoo), payee);
     }
 
     /// Gas of a call by the payer whose return data nobody copies.
@@ -203,29 +259,8 @@ contract TokenZooTest is EscrowTest {
         vm.assertTrue(ok, "accepted");
     }
 
-    function push(Terms memory terms, uint256 verb) private returns (address, bytes memory) {
-        if (verb == 0) return (payer, abi.encodeCall(IEscrow.release, (terms)));
-        if (verb == 1) return (payee, abi.encodeCall(IEscrow.cancelDeal, (terms)));
-        if (verb == 2) {
-            Terms[] memory list = new Terms[](1);
-            list[0] = terms;
-            return (payer, abi.encodeCall(IEscrow.releaseMany, (list)));
-        }
-        if (verb == 5) {
-            vm.prank(payer);
-            escrow.openDispute(terms, 0);
-            return (arbiter, abi.encodeCall(IEscrow.resolve, (terms, AMOUNT)));
-        }
-        vm.warp(terms.settlementDeadline + 1);
-        return (
-            stranger,
-            verb == 3 ? abi.encodeCall(IEscrow.claim, (terms)) : abi.encodeCall(IEscrow.reclaim, (terms))
-        );
-    }
-
-    function zooTerms() private view returns (Terms memory terms) {
-        terms = usualTerms();
-        terms.token = address(zoo);
+    function worth(address account) private view returns (uint256) {
+        return zoo.balanceOf(account) + escrow.creditOf(address(zoo), account);
     }
 
     function only(address token) private pure returns (address[] memory list) {

@@ -38,7 +38,7 @@ contract ZooToken is ERC20 {
         _mint(to, amount);
     }
 
-    /// @param word_ What kind `ReturnsWord` returns.
+    /// @param word_ What kind `ReturnsWord` returns, or the gas that kind `NeedsGas` wants to have left.
     function become(Kind kind_, bytes32 word_) external {
         kind = kind_;
         word = word_;
@@ -57,6 +57,37 @@ contract ZooToken is ERC20 {
     /// A rebase: an account's balance shrinks by itself.
     function shrink(address account, uint256 amount) external {
         _burn(account, amount);
+    }
+
+    /// ERC-2612 and ERC-3009 that look at no signature: what counts here is what happens around them.
+    function permit(address, address, uint256, uint256, uint8, bytes32, bytes32) external {
+        if (kind == Kind.Calling) ICallback(called).onTokensMoved();
+    }
+
+    function receiveWithAuthorization(
+        address from,
+        address to,
+        uint256 amount,
+        uint256,
+        uint256,
+        bytes32,
+        uint8,
+        bytes32,
+        bytes32
+    ) external {
+        _transfer(from, to, amount);
+    }
+
+    function receiveWithAuthorization(
+        address from,
+        address to,
+        uint256 amount,
+        uint256,
+        uint256,
+        bytes32,
+        bytes calldata
+    ) external {
+        _transfer(from, to, amount);
     }
 
     function transfer(address to, uint256 amount) public override returns (bool) {
@@ -82,7 +113,7 @@ contract ZooToken is ERC20 {
         bytes32 w = word;
         if (kind == Kind.Reverts) revert Blocked(msg.sender);
         if (kind == Kind.ReturnsFalse) return false;
-        if (kind == Kind.NeedsGas && gasleft() < 100_000) revert Blocked(msg.sender);
+        if (kind == Kind.NeedsGas && gasleft() < uint256(w)) revert Blocked(msg.sender);
         if (kind == Kind.BurnsGas) while (true) {}
         uint256 size = type(uint256).max;
         if (kind == Kind.ReturnsNothing) size = 0;
