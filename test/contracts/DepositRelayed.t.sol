@@ -114,6 +114,12 @@ contract DepositRelayedTest is EscrowTest {
         escrow.depositWithAuthorization(terms, 0, START + 1, "");
         vm.expectRevert(IEscrow.PayerMissing.selector);
         escrow.depositWithPermit2(terms, 0, START + 1, "");
+        Terms[] memory list = new Terms[](1);
+        list[0] = terms;
+        vm.expectRevert(IEscrow.PayerMissing.selector);
+        escrow.depositManyWithAuthorization(list, 0, START + 1, "");
+        vm.expectRevert(IEscrow.PayerMissing.selector);
+        escrow.depositManyWithPermit2(list, 0, START + 1, "");
     }
 
     function test_Permit2_RelayedByAnyone_ForTheseTermsOnce() public {
@@ -172,8 +178,14 @@ contract DepositRelayedTest is EscrowTest {
         escrow.depositMany(new Terms[](0));
         vm.expectRevert(abi.encodeWithSelector(IEscrow.BatchSize.selector, 101, 100));
         escrow.depositMany(new Terms[](101));
-        vm.expectRevert(abi.encodeWithSelector(IEscrow.BatchSize.selector, 0, 100));
-        escrow.depositManyWithPermit2(new Terms[](0), 0, 0, "");
+        for (uint256 i; i < 2; i++) {
+            Terms[] memory wrong = new Terms[](101 * i);
+            bytes memory reason = abi.encodeWithSelector(IEscrow.BatchSize.selector, wrong.length, 100);
+            vm.expectRevert(reason);
+            escrow.depositManyWithPermit2(wrong, 0, 0, "");
+            vm.expectRevert(reason);
+            escrow.depositManyWithAuthorization(wrong, 0, 0, "");
+        }
     }
 
     function test_Many_ByOneAuthorization_BindsAllIdsInOrder() public {

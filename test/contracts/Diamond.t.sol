@@ -37,13 +37,45 @@ contract Extra {
     }
 }
 
+/// Answers with, or reverts with, whatever it is called with and by whom: as a facet, and as an initialisation.
+contract Echo {
+    bytes4 private constant REFUSING = bytes4(keccak256("refuse(bytes)"));
+
+    fallback(bytes calldata data) external returns (bytes memory) {
+        if (bytes4(data) != REFUSING) return bytes.concat(abi.encode(msg.sender), data);
+        bytes memory reason = data[4:];
+        assembly ("memory-safe") {
+            revert(add(reason, 32), mload(reason))
+        }
+    }
+}
+
+/// The diamond's fallback in plain Solidity.
+contract FallbackTwin {
+    address private immutable FACET;
+
+    constructor(address facet) {
+        FACET = facet;
+    }
+
+    fallback(bytes calldata data) external returns (bytes memory answer) {
+        bool ok;
+        (ok, answer) = FACET.delegatecall(data);
+        require(ok, Refused(answer));
+    }
+
+    error Refused(bytes reason);
+}
+
 // the diamond
 // ├── loupe: every function once, those of the diamond under its own address
 // ├── cut: add, replace, remove; each wrong one reverts; functions of the diamond itself can't be cut
+// ├── cut: after any sequence of them the loupe lists what a list kept beside says
 // ├── cut: runs the initialisation, bubbles its reason, owner only; an initialisation runs once
 // ├── finalize: no cut ever again
 // ├── ownership: two steps, and a timelock as owner waits its delay
 // ├── unknown selectors and ether: it should revert
+// ├── whatever a facet or an initialisation answers comes through as it is, any bytes (the twins of that assembly)
 // └── facets called directly: whatever needs an owner or a guardian refuses, the rest concerns nobody
 contract DiamondTest is EscrowTest {
     IDiamondLoupe private loupe;
@@ -73,6 +105,11 @@ contract DiamondTest is EscrowTest {
             }
         }
         vm.assertEq(total, 46, "functions in all");
+        bytes4[] memory all = new bytes4[](total);
+        for (uint256 i; i < facets.length; i++) {
+            for (uint256 j; j < facets[i].functionSelectors.length; j++) all[--total] = facets[i].functionSelectors[j];
+        }
+        for (uint256 i; i < all.length; i++) for (uint256 j; j < i; j++) vm.assertTrue(all[i] != all[j], "distinct");
         vm.assertEq(loupe.facetAddress(0xffffffff), address(0), "unknown");
     }
 
@@ -100,6 +137,47 @@ contract DiamondTest is EscrowTest {
         vm.assertEq(Extra(diamond).extraToo(), 2, "the moved selector is still served");
         apply_(FacetCutAction.Remove, address(0), Extra.extraToo.selector);
         test_Loupe_ListsEveryFunctionOnce();
+    }
+
+    /// Twelve selectors, added, replaced and removed at random against a list of who serves what.
+    function testFuzz_Cuts_TheLoupeListsWhatWasCut(uint256 seed) public {
+        address[2] memory facets = [address(facet), address(new Extra())];
+        address[12] memory serving;
+        for (uint256 step; step < 40; step++) {
+            seed = uint256(keccak256(abi.encode(seed)));
+            uint256 which = (seed >> 8) % 12;
+            address target = facets[(seed >> 16) % 2];
+            FacetCutAction action = FacetCutAction(seed % 3);
+            bool fits =
+                action == FacetCutAction.Add
+                    ? serving[which] == address(0)
+                    : serving[which] != address(0) && (action == FacetCutAction.Remove || serving[which] != target);
+            if (action == FacetCutAction.Remove) target = address(0);
+            vm.prank(owner);
+            (bool ok, ) = diamond.call(
+                abi.encodeCall(
+                    IDiamondCut.diamondCut,
+                    (single(action, target, bytes4(uint32(which + 1))), address(0), "")
+                )
+            );
+            vm.assertTrue(ok == fits, "accepted when it fits");
+            if (ok) serving[which] = target;
+        }
+        uint256[2] memory counts;
+        for (uint256 i; i < 12; i++) {
+            vm.assertEq(loupe.facetAddress(bytes4(uint32(i + 1))), serving[i], "who serves");
+            for (uint256 j; j < 2; j++) if (serving[i] == facets[j]) counts[j]++;
+        }
+        for (uint256 j; j < 2; j++) {
+            bytes4[] memory listed = loupe.facetFunctionSelectors(facets[j]);
+            vm.assertEq(listed.length, counts[j], "as many");
+            for (uint256 i; i < listed.length; i++) {
+                vm.assertEq(serving[uint32(listed[i]) - 1], facets[j], "each its own");
+                for (uint256 k; k < i; k++) vm.assertTrue(listed[i] != listed[k], "once");
+            }
+        }
+        vm.assertEq(loupe.facetFunctionSelectors(diamond).length, 26, "the diamond's own");
+        funded();
     }
 
     function test_RevertWhen_ACutIsWrong() public {
@@ -255,6 +333,57 @@ contract DiamondTest is EscrowTest {
         vm.assertTrue(!ok, "ether");
         (ok, ) = diamond.call{value: 1}(abi.encodeCall(IOwnership.owner, ()));
         vm.assertTrue(!ok, "ether to a facet");
+    }
+
+    function testFuzz_AFacetsAnswer_ComesThroughAsItIs(bytes calldata data, address caller) public {
+        address echo = address(new Echo());
+        bytes4[2] memory selectors = [bytes4(keccak256("answer(bytes)")), bytes4(keccak256("refuse(bytes)"))];
+        address twin = address(new FallbackTwin(echo));
+        for (uint256 i; i < 2; i++) {
+            apply_(FacetCutAction.Add, echo, selectors[i]);
+            bytes memory message = bytes.concat(selectors[i], data);
+            vm.prank(caller);
+            (bool ok, bytes memory answer) = diamond.call(message);
+            vm.prank(caller);
+            (bool plainOk, bytes memory plain) = twin.call(message);
+            vm.assertTrue(ok == plainOk && ok == (i == 0), "answered or refused");
+            vm.assertEq(ok ? answer : abi.encodeWithSelector(FallbackTwin.Refused.selector, answer), plain, "alike");
+        }
+    }
+
+    function testFuzz_AnInitialisationsReason_ComesThroughAsItIs(bytes calldata reason) public {
+        address echo = address(new Echo());
+        bytes memory refusing = bytes.concat(bytes4(keccak256("refuse(bytes)")), reason);
+        vm.prank(owner);
+        (bool ok, bytes memory told) = diamond.call(
+            abi.encodeCall(IDiamondCut.diamondCut, (new FacetCut[](0), echo, refusing))
+        );
+        vm.assertTrue(!ok, "refused");
+        bytes memory silent = abi.encodeWithSelector(IDiamondCut.InitFailed.selector, echo);
+        vm.assertEq(told, reason.length == 0 ? silent : reason, "as it is");
+    }
+
+    /// Every function that the loupe lists, at the facet's own address, by whoever has power over the diamond.
+    function test_FacetsCalledDirectly_OnlyReadOrNameTheCallersDelegate() public {
+        address[4] memory callers = [owner, guardian, operator, stranger];
+        IDiamondLoupe.Facet[] memory facets = loupe.facets();
+        uint256 writing;
+        for (uint256 i = 1; i < facets.length; i++) {
+            for (uint256 j; j < facets[i].functionSelectors.length; j++) {
+                bytes4 selector = facets[i].functionSelectors[j];
+                // Zeros decode as any arguments; a call that may not write tells what only reads.
+                bytes memory data = bytes.concat(selector, new bytes(320));
+                (bool reads, ) = facets[i].facetAddress.staticcall(data);
+                if (reads) continue;
+                writing++;
+                for (uint256 k; k < callers.length; k++) {
+                    vm.prank(callers[k]);
+                    (bool ok, ) = facets[i].facetAddress.call(data);
+                    vm.assertTrue(ok == (selector == IDelegates.setDelegate.selector), "nobody has power at a facet");
+                }
+            }
+        }
+        vm.assertEq(writing, 10, "functions that write");
     }
 
     function test_FacetsCalledDirectly_DoNothing() public {
