@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {DealId, Terms} from "../interfaces/IEscrow.sol";
 
 /// Hashes terms to ids: keccak256(abi.encode(terms, chain id, diamond)), 15 words, without the encoder's copying.
-/// The plain-Solidity twin lives in test/contracts/support/TermsHashTwin.sol.
+/// The plain-Solidity twin lives in test/contracts/Twins.t.sol.
 library TermsHash {
     function hash(Terms calldata terms) internal view returns (DealId id) {
         assembly ("memory-safe") {

@@ -5,7 +5,7 @@ import {IEscrow} from "../interfaces/IEscrow.sol";
 
 /// Moves tokens that return true, return nothing (USDT), return false or revert.
 /// Return data is never copied beyond one word, so a token can't make the caller pay for a flood of it.
-/// The plain-Solidity twin lives in test/contracts/support/TokenTransfersTwin.sol.
+/// The plain-Solidity twin lives in test/contracts/Twins.t.sol.
 library TokenTransfers {
     /// A push gets at most this much gas: three times what the dearest known transfer needs (a proxy token with a
     /// blocklist and a fresh recipient, about 65,000).

@@ -120,6 +120,26 @@ contract DisputeTest is EscrowTest {
         escrow.withdrawDispute(terms);
     }
 
+    /// Who opened the last dispute counts, whoever opened one before.
+    function test_AWithdrawnDispute_LeavesNothingBehind() public {
+        Terms memory terms = funded();
+        vm.prank(payee);
+        escrow.openDispute(terms, 0);
+        expectEvent();
+        emit IEscrow.DisputeWithdrawn(escrow.dealId(terms), state(0, 0, Status.Funded));
+        vm.prank(payee);
+        escrow.withdrawDispute(terms);
+        expectEvent();
+        emit IEscrow.DisputeOpened(escrow.dealId(terms), state(0, 0, Status.Disputed), 0);
+        vm.prank(payer);
+        escrow.openDispute(terms, 0);
+        vm.expectRevert(abi.encodeWithSelector(IEscrow.NotAllowed.selector, payee, payer, address(0)));
+        vm.prank(payee);
+        escrow.withdrawDispute(terms);
+        vm.prank(payer);
+        escrow.withdrawDispute(terms);
+    }
+
     function testFuzz_Resolve_AnySplit(uint256 toPayee) public {
         toPayee %= AMOUNT + 1;
         Terms memory terms = disputed();
@@ -242,11 +262,12 @@ contract DisputeTest is EscrowTest {
         bytes memory ofPayer = settlement(PAYER_KEY, terms, 0, 70, START + 5);
         bytes memory ofWallet = settlement(PAYEE_KEY, terms, 0, 70, START + 5);
         refuses(terms, 70, START + 5, ofPayer, ofPayer);
-        Wallet.Mood[4] memory moods = [
+        Wallet.Mood[5] memory moods = [
             Wallet.Mood.Reverts,
             Wallet.Mood.ReturnsNothing,
             Wallet.Mood.ReturnsAnotherWord,
-            Wallet.Mood.BurnsGas
+            Wallet.Mood.BurnsGas,
+            Wallet.Mood.Floods
         ];
         for (uint256 i; i < moods.length; i++) {
             wallet.become(moods[i]);

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {DealId, IEscrow, Outcome, Terms} from "../../contracts/interfaces/IEscrow.sol";
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {DealId, DealState, IEscrow, Outcome, Status, Terms} from "../../contracts/interfaces/IEscrow.sol";
+import {DealStates} from "../../contracts/libraries/DealStates.sol";
+import {Guard} from "../../contracts/libraries/Guard.sol";
+import {Signatures} from "../../contracts/libraries/Signatures.sol";
 import {TermsCheck} from "../../contracts/libraries/TermsCheck.sol";
 import {TermsHash} from "../../contracts/libraries/TermsHash.sol";
 import {TokenTransfers} from "../../contracts/libraries/TokenTransfers.sol";
@@ -75,21 +79,147 @@ contract TransferTwins {
     }
 }
 
+/// Answers every question with the same bytes, or reverts with them.
+contract Oracle {
+    bytes private said;
+    bool private refuses;
+
+    function say(bytes calldata said_, bool refuses_) external {
+        (said, refuses) = (said_, refuses_);
+    }
+
+    fallback() external {
+        bytes memory answer = said;
+        bool refusing = refuses;
+        assembly ("memory-safe") {
+            if refusing {
+                revert(add(answer, 32), mload(answer))
+            }
+            return(add(answer, 32), mload(answer))
+        }
+    }
+}
+
+/// Whose signature it is, by the library and in plain Solidity.
+contract SignatureTwins {
+    function requireSigned(address signer, bytes32 hash, bytes calldata signature) external view {
+        Signatures.requireSigned(signer, hash, signature);
+    }
+
+    function requireSignedPlainly(address signer, bytes32 hash, bytes calldata signature) external view {
+        (address key, ECDSA.RecoverError problem, ) = ECDSA.tryRecover(hash, signature);
+        if (problem == ECDSA.RecoverError.NoError && key == signer) return;
+        (bool ok, bytes memory answer) = signer.staticcall(
+            abi.encodeWithSignature("isValidSignature(bytes32,bytes)", hash, signature)
+        );
+        bool agrees = ok && answer.length >= 32 && abi.decode(answer, (bytes32)) == bytes32(bytes4(0x1626ba7e));
+        if (signer.code.length == 0 || !agrees) revert IEscrow.SignatureInvalid(signer, hash);
+    }
+}
+
+/// The re-entrancy guard by its library, and as the compiler's own transient variable.
+contract GuardTwins {
+    bool private transient entered;
+
+    function move(uint256 what) external {
+        if (what == 0) Guard.enter();
+        else if (what == 1) Guard.exit();
+        else Guard.requireLeft();
+    }
+
+    function movePlainly(uint256 what) external {
+        if (what != 1 && entered) revert IEscrow.Reentered();
+        if (what != 2) entered = what == 0;
+    }
+}
+
 // assembly and its plain-Solidity twins
+// (the diamond's fallback and an initialisation's reason have theirs in Diamond.t.sol, the slots of storage in shape.ts)
 // ├── the branch-free check of terms and the one that explains agree on any words
 // ├── ids and witnesses are what the compiler hashes, for any terms
 // ├── pushes and pulls judge every kind of token as plain Solidity does
-// └── the own balance is the token's word, zero when it does not answer
+// ├── the own balance is the token's word, zero when it does not answer
+// ├── a deposit's event is what the compiler emits, for any terms
+// ├── a status is what a cast makes of its byte
+// ├── an account with code signs when it answers the whole magic word, whatever else it answers
+// └── the guard is what a transient variable is
 contract TwinsTest is EscrowTest {
     TermsCheckTwins private twins;
     HashTwins private hashes;
     TransferTwins private transfers;
+    SignatureTwins private signatures;
+    GuardTwins private guards;
 
     function setUp() public override {
         super.setUp();
         twins = new TermsCheckTwins();
         hashes = new HashTwins();
         transfers = new TransferTwins();
+        signatures = new SignatureTwins();
+        guards = new GuardTwins();
+    }
+
+    function testFuzz_ADepositsEventIsWhatTheCompilerEmits(
+        uint256 ref,
+        uint120 amount,
+        uint256 fee,
+        uint32[3] calldata gaps,
+        uint8 kind
+    ) public {
+        Terms memory terms = usualTerms();
+        terms.ref = ref;
+        terms.amount = amount == 0 ? 1 : amount;
+        terms.fee = fee % (terms.amount + 1);
+        if (terms.fee == 0) terms.feeRecipient = address(0);
+        terms.depositDeadline = START + (gaps[0] % 1000 days);
+        terms.settlementDeadline = terms.depositDeadline + 1 hours + (gaps[1] % 1000 days);
+        terms.resolutionDeadline = terms.settlementDeadline + 1 hours + (gaps[2] % 1000 days);
+        terms.defaultOutcome = Outcome(kind & 1);
+        if (kind & 2 == 0) terms.arbiter = address(0);
+        usdc.mint(payer, terms.amount);
+        expectEvent();
+        emit IEscrow.Deposited(escrow.dealId(terms), payer, payee, terms);
+        if (kind & 4 != 0) terms.payer = address(0); // by the offer
+        vm.prank(payer);
+        escrow.deposit(terms);
+    }
+
+    function testFuzz_AStatusIsWhatACastMakesOfIt(uint256 word, uint8 status) public pure {
+        status %= 5;
+        word = (word & ~(uint256(0xff) << 240)) | (uint256(status) << 240);
+        vm.assertEq(uint256(DealStates.status(DealState.wrap(word))), uint256(Status(status)), "status");
+    }
+
+    function testFuzz_AnAccountSignsAlike(uint256 kind, bytes32 hash, bytes calldata said) public {
+        Oracle oracle = new Oracle();
+        bytes32 magic = bytes32(bytes4(0x1626ba7e));
+        bytes memory answer = said;
+        if (kind % 4 == 1) answer = abi.encode(magic);
+        if (kind % 4 == 2) answer = bytes.concat(magic, said);
+        if (kind % 4 == 3) answer = abi.encode(uint256(magic) | (1 << (kind % 224)));
+        oracle.say(answer, kind & 16 != 0);
+        alike(address(oracle), hash, said);
+        alike(kind & 32 == 0 ? stranger : address(0), hash, said);
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(PAYER_KEY, hash);
+        alike(payer, hash, join(v, r, s));
+        alike(payee, hash, join(v, r, s));
+        alike(payer, hash, bytes.concat(join(v, r, s), said));
+        alike(payer, hash, join(uint8(kind), r, s));
+        vm.etch(payer, address(oracle).code); // an account with delegated code (EIP-7702) that says nothing
+        alike(payer, hash, join(v, r, s));
+        signatures.requireSigned(payer, hash, join(v, r, s));
+    }
+
+    function testFuzz_TheGuardIsATransientVariable(uint256 moves) public {
+        guards.move(1);
+        guards.movePlainly(1);
+        for (uint256 i; i < 40; i++) {
+            uint256 what = (moves >> (4 * i)) % 3;
+            (bool ok, bytes memory reason) = address(guards).call(abi.encodeCall(GuardTwins.move, (what)));
+            (bool plainOk, bytes memory plain) = address(guards).call(abi.encodeCall(GuardTwins.movePlainly, (what)));
+            vm.assertTrue(ok == plainOk, "open or closed");
+            vm.assertEq(reason, plain, "for the same reason");
+        }
     }
 
     function testFuzz_IdsAreWhatTheCompilerHashes(
@@ -200,6 +330,17 @@ contract TwinsTest is EscrowTest {
             agree(place, type(uint256).max);
             agree(place, type(uint256).max - 3599);
         }
+    }
+
+    function alike(address signer, bytes32 hash, bytes memory signature) private view {
+        (bool ok, bytes memory reason) = address(signatures).staticcall(
+            abi.encodeCall(SignatureTwins.requireSigned, (signer, hash, signature))
+        );
+        (bool plainOk, bytes memory plain) = address(signatures).staticcall(
+            abi.encodeCall(SignatureTwins.requireSignedPlainly, (signer, hash, signature))
+        );
+        vm.assertTrue(ok == plainOk, "signed or not");
+        vm.assertEq(reason, plain, "for the same reason");
     }
 
     function agree(uint256 place, uint256 word) private view {

@@ -10,7 +10,8 @@ contract Wallet {
         Reverts,
         ReturnsNothing,
         ReturnsAnotherWord,
-        BurnsGas
+        BurnsGas,
+        Floods
     }
 
     address private immutable KEY;
@@ -30,9 +31,10 @@ contract Wallet {
         if (mood == Mood.Reverts) revert Refused();
         if (mood == Mood.ReturnsAnotherWord) return 0xffffffff;
         if (mood == Mood.BurnsGas) while (true) {}
-        if (mood == Mood.ReturnsNothing) {
+        uint256 size = mood == Mood.Floods ? 100_000 : 0;
+        if (size != 0 || mood == Mood.ReturnsNothing) {
             assembly {
-                return(0, 0)
+                return(0x80, size)
             }
         }
         return ECDSA.recover(hash, signature) == KEY ? this.isValidSignature.selector : bytes4(0);
