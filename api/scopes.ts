@@ -29,6 +29,8 @@ const operationScopes: Readonly<Record<string, Scope>> = {
   'POST /api/v1/payments/{id}/return': 'payments:return',
   'POST /api/v1/payments/{id}/retry-send': 'payments:retry',
   'POST /api/v1/payments/{id}/access-token/rotate': 'access_tokens:rotate',
+  'GET /api/v1/refund-requests': 'payments:read',
+  'POST /api/v1/refund-requests/{id}/decline': 'payments:refund',
   'GET /api/v1/unmatched-deals': 'payments:read',
   'POST /api/v1/unmatched-deals/{network_id}/{deal_hash}/refund': 'unmatched:refund',
   'GET /api/v1/reconciliations': 'reconciliations:read',

@@ -290,6 +290,34 @@ export type LogRow = {
   createdAt: Date;
 };
 
+/**
+ * What became of a refund request, derived by the view refund_request_standing. granted: as much has gone back since. over: the leg
+ * holds nothing any more, and less has gone back.
+ */
+export type RefundRequestStatus = 'open' | 'withdrawn' | 'declined' | 'granted' | 'over';
+
+/** What a buyer asks back of a leg, in the currency of its payment. */
+export type RefundRequestRow = {
+  nodeId: string;
+  id: string;
+  paymentId: string;
+  /** Of the payment. */
+  externalId: string;
+  legId: string;
+  leg: number;
+  currency: string;
+  decimals: number;
+  amountUnits: bigint;
+  refundedBeforeUnits: bigint;
+  reason: string | null;
+  status: RefundRequestStatus;
+  createdAt: Date;
+  withdrawnAt: Date | null;
+  declinedAt: Date | null;
+  declineReason: string | null;
+  actorId: string | null;
+};
+
 /** Where a bank transfer goes to. */
 export type TransferDetails = { iban: string; bic: string; holder: string; reference: string };
 

@@ -3,10 +3,10 @@
 /** Every scope and what it allows. A resource's `read` covers its lists. */
 export const scopes = {
   'payments:create': 'Create payments',
-  'payments:read': 'Read payments, their logs and unmatched deals',
+  'payments:read': 'Read payments, their logs, refund requests and unmatched deals',
   'payments:cancel': 'Cancel payments',
   'payments:release': 'Release held money to payees',
-  'payments:refund': 'Refund held money to payers',
+  'payments:refund': 'Refund held money to payers, and decline what they ask back',
   'payments:dispute': 'Ask payers and payees to dispute payments and to give disputes up',
   'payments:resolve': 'Split disputed payments as the arbiter',
   'payments:settle': 'Relay splits that payer and payee signed',

@@ -17,6 +17,7 @@ import { partyRoutes } from './parties.ts';
 import { paymentRoutes } from './payments.ts';
 import { railRoutes } from './rails.ts';
 import { reconciliationRoutes } from './reconciliations.ts';
+import { refundRequestRoutes } from './refund-requests.ts';
 import { reserveRoutes } from './reserves.ts';
 import { testClockRoutes } from './test-clock.ts';
 import { unmatchedRoutes } from './unmatched.ts';
@@ -30,6 +31,7 @@ export const paymentsTags = [
   { name: 'Payments', description: 'Requests for money, each funded by a deal on chain, and what can be done with it' },
   { name: 'Widget', description: "The buyer's side: one payment, opened by its access token" },
   { name: 'Operations', description: 'What was asked of deals on chain, and how it ended' },
+  { name: 'Refund requests', description: 'What buyers ask back of money that is held' },
   { name: 'Unmatched deals', description: 'Deals on chain that fund no payment' },
   { name: 'Reserves', description: 'What the escrow has and what it owes, for everybody to see' },
   { name: 'Ledger', description: 'Accounts, their balances and their entries' },
@@ -55,6 +57,7 @@ export function paymentsSurface(services: Services) {
   router.route('/', widgetRoutes(services));
   router.route('/', widgetEventRoutes(services));
   router.route('/', handoffRoutes(services));
+  router.route('/', refundRequestRoutes(services));
   router.route('/', unmatchedRoutes(services));
   router.route('/', reserveRoutes(services));
   router.route('/', reconciliationRoutes(services));

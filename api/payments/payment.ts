@@ -14,9 +14,10 @@ import { decimalText, jsonNumber, wholeNumber } from '../http.ts';
 import { address, label, moment, returnUrl, units } from '../resource.ts';
 import { proofResponse } from './proof.ts';
 import { railResponse, renderRail } from './rail.ts';
+import { refundRequestResponse, renderRefundRequest } from './refund-request.ts';
 
-// PostgreSQL keeps no NUL in text.
-const freeText = (max: number) =>
+/** Text that can be kept: PostgreSQL has no NUL, JSON no half characters. */
+export const freeText = (max: number) =>
   z
     .string()
     .max(max)
@@ -249,6 +250,7 @@ const legResponse = z
     resolution_deadline: z.string(),
     default_outcome: z.enum(['refund', 'release']),
     proof: proofResponse.nullable(),
+    refund_request: refundRequestResponse.nullable().openapi({ description: 'The newest that the buyer made' }),
   })
   .openapi('Leg');
 
@@ -385,7 +387,14 @@ function renderLeg(deal: DealRow, record: PaymentRecord): z.input<typeof legResp
     resolution_deadline: isoTime(deal.resolutionDeadline),
     default_outcome: deal.defaultOutcome === 1 ? 'release' : 'refund',
     proof: record.network && proofOfLeg(deal, { network: record.network, head: record.head }),
+    refund_request: newestRequest(record, deal),
   };
+}
+
+/** The newest refund request of a leg. */
+export function newestRequest({ refundRequests }: Pick<PaymentRecord, 'refundRequests'>, { id }: Pick<DealRow, 'id'>) {
+  const request = refundRequests.find(({ legId }) => legId === id);
+  return request ? renderRefundRequest(request) : null;
 }
 
 function isoTime(unixSeconds: bigint): string {

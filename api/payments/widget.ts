@@ -17,8 +17,9 @@ import type { OperationRow } from '../core/schema.ts';
 import { legStatus } from '../core/status.ts';
 import { bearerOf, createRouter, jsonNumber, problems, type Services, wholeNumber } from '../http.ts';
 import { address, body, idParams, json } from '../resource.ts';
-import { paymentMethod, paymentResponse } from './payment.ts';
+import { newestRequest, paymentMethod, paymentResponse } from './payment.ts';
 import { railResponse, renderRail } from './rail.ts';
+import { refundRequestResponse } from './refund-request.ts';
 
 const abiOf = (name: 'deposit' | 'depositMany') =>
   escrowAbi.filter((entry) => entry.type === 'function' && entry.name === name);
@@ -74,6 +75,7 @@ export const widgetResponse = z
         offer_hash: z.string().nullable(),
         deal_hash: z.string().nullable(),
         status: paymentResponse.shape.status,
+        refund_request: refundRequestResponse.nullable().openapi({ description: 'The newest that the buyer made' }),
       }),
     ),
     payment_method: paymentMethod,
@@ -300,6 +302,7 @@ export function renderWidget(record: WidgetRecord): z.input<typeof widgetRespons
       offer_hash: deal.offerId,
       deal_hash: deal.dealId,
       status: legStatus(deal),
+      refund_request: newestRequest(record, deal),
     })),
     payment_method: payment.paymentMethod,
     rail: renderRail(record),

@@ -107,7 +107,7 @@ function hideTokens(answer: Answer): Answer {
 
 function describeLeg(leg: Answer): [string, string][] {
   const name = `leg ${leg.leg}`;
-  const { proof } = leg;
+  const { proof, refund_request: request } = leg;
   return [
     [name, `${leg.status}, ${leg.amount_units} base units to ${leg.payee}`],
     [
@@ -120,7 +120,14 @@ function describeLeg(leg: Answer): [string, string][] {
         ? `chain ${proof.chain_id}, block ${proof.block}, transaction ${proof.transaction}, ${proof.confirmations} confirmations`
         : 'nothing on chain',
     ],
+    ...(request ? [[`${name} refund request`, describeRequest(request)] satisfies [string, string]] : []),
   ];
+}
+
+/** What its buyer wrote goes onto one line of a terminal, as text and nothing else. */
+function describeRequest({ status, amount_units, created_at, reason, decline_reason }: Answer): string {
+  const words = (text: string | null) => (text === null ? '' : `: ${JSON.stringify(text)}`);
+  return `${status}, ${amount_units} base units, ${created_at}${words(reason)}${decline_reason === null ? '' : `; answered${words(decline_reason)}`}`;
 }
 
 type Choice = { leg?: string; amount?: string; wait: boolean };

@@ -42,6 +42,7 @@ async function openIds(market: Marketplace): Promise<Record<string, string>> {
     operations: cancelled.json.operation.id,
     // Made by what happens on chain.
     accounts: crypto.randomUUID(),
+    'refund-requests': crypto.randomUUID(),
     nodes: market.nodeId,
     chains: market.chainId,
     networks: market.networkId,

@@ -61,7 +61,7 @@ export class PaymentChanges {
   /** Each payment's state as one text: everything of it that a widget shows and that can change. */
   async #states(ids: string[]): Promise<{ id: string; state: string }[]> {
     return await this.#sql<{ id: string; state: string }[]>`
-      select p.id, concat_ws(' ', p.status, p.transaction_hash, p.access_token_version, r.transaction_hash, o.status, d.state, a.state) as state
+      select p.id, concat_ws(' ', p.status, p.transaction_hash, p.access_token_version, r.transaction_hash, o.status, d.state, a.state, f.state) as state
       from payment p
       left join reported_transaction r on r.node_id = p.node_id and r.payment_id = p.id
       left join lateral (
@@ -76,6 +76,10 @@ export class PaymentChanges {
         select string_agg(concat_ws(' ', a.status, a.sequence), ' ' order by a.created_at, a.id) as state
         from rail_attempt a where a.node_id = p.node_id and a.payment_id = p.id and p.payment_method <> 'web3'
       ) a on true
+      left join lateral (
+        select concat_ws(' ', count(*), count(f.withdrawn_at), count(f.declined_at)) as state
+        from refund_request f where f.node_id = p.node_id and f.payment_id = p.id
+      ) f on true
       where p.id in ${this.#sql(ids)}`;
   }
 }

@@ -287,7 +287,10 @@ async function draftPayment(
       seenTransaction: null,
     }),
   );
-  return { record: { payment, deals, currency, network, head: null, member, attempts: [] }, provider };
+  return {
+    record: { payment, deals, currency, network, head: null, member, attempts: [], refundRequests: [] },
+    provider,
+  };
 }
 
 /** The member that the request names, or that it describes and that is found or added. */

@@ -14,6 +14,7 @@ import type {
   PaymentMethod,
   PaymentRow,
   PaymentStatus,
+  RefundRequestRow,
 } from '../schema.ts';
 
 /** A payment with what is needed to show it. */
@@ -30,7 +31,12 @@ export type PaymentRecord = {
   member: SealedMember | null;
   /** On a rail: its charges and refunds, oldest first. */
   attempts: AttemptRow[];
+  /** What its buyer asked back, newest first. */
+  refundRequests: RefundRequestRow[];
 };
+
+/** Nothing was held, so nothing can have been asked back. */
+const NEVER_HELD: readonly PaymentStatus[] = ['pending', 'awaiting_deposit', 'expired', 'failed', 'cancelled'];
 
 /** Who asks, and for which payment. */
 export type PaymentKey = { nodeId: string; paymentId: string };
@@ -71,7 +77,8 @@ async function loadRecords(sql: Sql | Transaction, payments: PaymentRow[]): Prom
   const memberIds = payments.flatMap((payment) => payment.memberId ?? []);
   const networkIds = payments.flatMap((payment) => payment.networkId ?? []);
   const onRails = payments.filter(({ paymentMethod }) => paymentMethod !== 'web3').map(({ id }) => id);
-  const [deals, currencies, networks, heads, members, attempts] = await Promise.all([
+  const held = payments.filter(({ status }) => !NEVER_HELD.includes(status)).map(({ id }) => id);
+  const [deals, currencies, networks, heads, members, attempts, refundRequests] = await Promise.all([
     sql<DealRow[]>`
       select * from deal
       where node_id = any(${nodeIds}::uuid[]) and payment_id = any(${ids}::uuid[]) order by leg`,
@@ -88,6 +95,11 @@ async function loadRecords(sql: Sql | Transaction, payments: PaymentRow[]): Prom
       : sql<AttemptRow[]>`
           select * from rail_attempt
           where node_id = any(${nodeIds}::uuid[]) and payment_id = any(${onRails}::uuid[]) order by created_at, number`,
+    held.length === 0
+      ? []
+      : sql<RefundRequestRow[]>`
+          select * from refund_request_standing
+          where node_id = any(${nodeIds}::uuid[]) and payment_id = any(${held}::uuid[]) order by created_at desc, id desc`,
   ]);
   return payments.map((payment) => ({
     payment,
@@ -97,6 +109,7 @@ async function loadRecords(sql: Sql | Transaction, payments: PaymentRow[]): Prom
     head: heads.find(({ networkId }) => networkId === payment.networkId)?.head ?? null,
     member: members.find((member) => member.id === payment.memberId) ?? null,
     attempts: attempts.filter((attempt) => attempt.paymentId === payment.id),
+    refundRequests: refundRequests.filter((request) => request.paymentId === payment.id),
   }));
 }
 
