@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connect, migrate, type Sql } from '../../api/core/database/db.ts';
-import { startQueue } from '../../api/core/database/queue.ts';
+import { enqueue, startQueue } from '../../api/core/database/queue.ts';
 import { type PostgresServer, startPostgres } from '../../scripts/dev/postgres.ts';
 
 let folder: string;
@@ -120,6 +120,35 @@ describe('when the database ends a session', () => {
       .toHaveLength(0);
     await queue.stop();
     expect(await outside`select 1 from worker_process`).toHaveLength(0);
+    await sql.end();
+  }, 60_000);
+
+  test('work that may be tried only once is not used up by that', async () => {
+    const sql = connect(server.url, { maxConnections: 3 });
+    let attempts = 0;
+    const handlers = {
+      create_payment: async ({ paymentId }: { paymentId: string }) => {
+        attempts += 1;
+        await sql.begin(async (tx) => {
+          await tx`insert into written values (${-2}, ${paymentId.length})`;
+          if (attempts === 1) await endSessions();
+          await tx`select 1`;
+        });
+      },
+      submit_operation: async () => {},
+    };
+    const failed: unknown[] = [];
+    const queue = await startQueue(sql, server.url, handlers, {
+      ...{ concurrency: 1, onError: (_, error) => failed.push(error) },
+    });
+    await outside.begin((tx) =>
+      enqueue(tx, 'create_payment', { nodeId: 'n', paymentId: 'p' }, { key: 'once', maxAttempts: 1 }),
+    );
+    await expect.poll(() => outside`select 1 from graphile_worker._private_jobs`, { timeout: 20_000 }).toHaveLength(0);
+    expect(attempts).toBe(2);
+    expect(failed).toEqual([]);
+    expect(await outside`select part from written where k = -2`).toEqual([{ part: 1 }]);
+    await queue.stop();
     await sql.end();
   }, 60_000);
 });

@@ -2,8 +2,9 @@
 // Refuses to know what the work is; a dead worker's jobs are taken over as soon as its database session is gone.
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger, type Runner, run, type WorkerEvents } from 'graphile-worker';
-import type { ReservedSql, Sql, Transaction } from './db.ts';
+import { isDatabaseAway, type ReservedSql, type Sql, type Transaction } from './db.ts';
 
 /** Work by name, and what each piece of it is about. */
 export type Work = {
@@ -77,6 +78,18 @@ const MOST_AFTER_DEATHS = 5;
 // Idle pickup is by NOTIFY; polling only covers a lost one and retries that fall due.
 const POLL_INTERVAL_MS = 1_000;
 
+/** Runs an attempt to its end: one that lost the database has not failed, and begins again until it is back. */
+async function attempt(handle: () => Promise<void>, isStopping: () => boolean): Promise<void> {
+  for (;;) {
+    try {
+      return await handle();
+    } catch (error) {
+      if (!isDatabaseAway(error) || isStopping()) throw error;
+      await sleep(POLL_INTERVAL_MS);
+    }
+  }
+}
+
 /** Claims and runs work until stopped; `onError` hears of failed attempts. */
 export async function startQueue(
   sql: Sql,
@@ -86,6 +99,7 @@ export async function startQueue(
 ): Promise<{ stop(): Promise<void> }> {
   const workerIds: string[] = [];
   const events: WorkerEvents = new EventEmitter();
+  let isStopping = false;
   // A job may be locked in the name of its worker or of the pool that fetched it.
   events.on('worker:create', ({ worker }) => workerIds.push(worker.workerId));
   events.on('pool:create', ({ workerPool }) => workerIds.push(workerPool.id));
@@ -101,16 +115,21 @@ export async function startQueue(
       Object.entries(handlers).map(([name, handle]) => [
         name,
         (payload: unknown, { job }) =>
-          (handle as (payload: unknown, attempt: Attempt) => Promise<void>)(payload, {
-            number: job.attempts,
-            of: job.max_attempts,
-          }),
+          attempt(
+            () =>
+              (handle as (payload: unknown, attempt: Attempt) => Promise<void>)(payload, {
+                number: job.attempts,
+                of: job.max_attempts,
+              }),
+            () => isStopping,
+          ),
       ]),
     ),
   });
   const presence = await announce(sql, workerIds);
   return {
     async stop() {
+      isStopping = true;
       await runner.stop();
       await presence.end();
     },
