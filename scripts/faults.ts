@@ -2,21 +2,33 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError } from 'commander';
 import { requireNode } from './dev/preflight.ts';
 import { Problem } from './dev/problem.ts';
 import { stopEverything } from './dev/processes.ts';
 import { type Progress, startProgress } from './dev/progress.ts';
 import { checkInvariants, type Findings } from './faults/invariants.ts';
+import { isFlat, MemoryWatch } from './faults/memory.ts';
+import { BUGS } from './faults/patches.ts';
 import { Performer } from './faults/performer.ts';
-import { residentBytes } from './faults/processes.ts';
 import { Random } from './faults/random.ts';
-import { type Memory, quantile, type Report, renderReport } from './faults/report.ts';
-import { describeFault, scheduleOf } from './faults/schedule.ts';
+import { quantile, type Report, renderReport } from './faults/report.ts';
+import { describeFault, KINDS, scheduleOf } from './faults/schedule.ts';
 import { openStage, type Stage } from './faults/stage.ts';
 import { Workload } from './faults/workload.ts';
 
-type Flags = { seed: number; minutes: number; schedule: boolean; folder?: string; keep: boolean; json: boolean };
+type Flags = {
+  seed: number;
+  minutes: number;
+  only?: Kind[];
+  plant?: string;
+  schedule: boolean;
+  folder?: string;
+  keep: boolean;
+  json: boolean;
+};
+type Kind = (typeof KINDS)[number];
 
 const EXAMPLES = `
 The same seed and minutes give the same schedule; what meets which fault depends on the machine. A violation ends the run with 1, keeps the
@@ -25,9 +37,12 @@ folder with every log, and is printed with the command that repeats it.
 Examples:
   npm run faults -- --seed 7 --minutes 3
   npm run faults -- --seed 7 --minutes 3 --schedule
+  npm run faults -- --seed 7 --minutes 1 --only worker,reorg --plant skip-storing
   npm run faults -- --seed 7 --minutes 60 --json > faults.json`;
 
 const MOST_SHOWN = 50;
+// In less a process has hardly come to its size.
+const LONG_MINUTES = 10;
 
 function whole(text: string): number {
   const number = Number(text);
@@ -43,8 +58,27 @@ function duration(text: string): number {
   return number;
 }
 
-function printSchedule({ seed, minutes, json }: Flags): void {
-  const phases = scheduleOf(seed, minutes);
+function kinds(text: string): Kind[] {
+  return text.split(',').map((name) => {
+    const kind = KINDS.find((known) => known === name);
+    if (!kind) throw new InvalidArgumentError(`There are ${KINDS.join(', ')}.`);
+    return kind;
+  });
+}
+
+function bug(name: string): string {
+  if (!Object.hasOwn(BUGS, name)) throw new InvalidArgumentError(`There are ${Object.keys(BUGS).join(', ')}.`);
+  return name;
+}
+
+/** The command that repeats a run. */
+function commandOf({ seed, minutes, only, plant }: Flags): string {
+  const rest = [...(only ? [`--only ${only.join(',')}`] : []), ...(plant ? [`--plant ${plant}`] : [])];
+  return ['npm run faults --', `--seed ${seed}`, `--minutes ${minutes}`, ...rest].join(' ');
+}
+
+function printSchedule({ seed, minutes, only, json }: Flags): void {
+  const phases = scheduleOf(seed, minutes, only);
   if (json) console.log(JSON.stringify(phases));
   else {
     for (const [index, { forMs, faults }] of phases.entries()) {
@@ -58,19 +92,28 @@ async function play(stage: Stage, flags: Flags, progress: Progress): Promise<{ r
   const random = new Random(flags.seed + 1);
   const workload = new Workload(stage, random.branch());
   const performer = new Performer(stage, workload, random.branch(), (text) => progress.line(`         ${text}`));
-  const memory: Memory = new Map();
-  const phases = scheduleOf(flags.seed, flags.minutes);
+  const watch = new MemoryWatch(stage);
+  const phases = scheduleOf(flags.seed, flags.minutes, flags.only);
   let findings: Findings = { violations: [], lost: [], doubled: [] };
   for (const [index, phase] of phases.entries()) {
     progress.step(`Phase ${index + 1} of ${phases.length}: ${phase.faults.length} faults in ${phase.forMs / 1_000} s`);
     workload.go();
-    await performer.perform(phase);
-    await workload.pause();
+    const lastMs = Math.max(phase.forMs, ...phase.faults.map(({ atMs }) => atMs));
+    await Promise.all([performer.perform(phase), sleep(lastMs).then(() => workload.pause())]);
     progress.step(`Calm; ${workload.made.size} payments so far`);
     findings = await checkInvariants(stage, workload);
-    await remember(memory, stage);
     progress.step(`Checked: ${findings.violations.length} violations`);
     if (findings.violations.length > 0) break;
+  }
+  await watch.stop();
+  if (flags.minutes >= LONG_MINUTES) {
+    for (const course of watch.courses.filter((one) => !isFlat(one))) {
+      const { name, of, earlierMegabytes, laterMegabytes } = course;
+      findings.violations.push({
+        invariant: 'memory',
+        what: `${name} (${of}): ${earlierMegabytes} MB, later ${laterMegabytes} MB`,
+      });
+    }
   }
   const { recoveries, forgedAccepted, notes, counts } = performer;
   for (const what of forgedAccepted) findings.violations.push({ invariant: 'tokens', what });
@@ -86,7 +129,7 @@ async function play(stage: Stage, flags: Flags, progress: Progress): Promise<{ r
   };
   const asides = new Map([...notes, ...workload.unfinished, ...stage.client.faults, ...endings(stage)]);
   const shown = findings.violations.slice(0, MOST_SHOWN);
-  progress.line(renderReport(report, { memory, notes: asides, violations: shown }));
+  progress.line(renderReport(report, { memory: watch.courses, notes: asides, violations: shown }));
   return { report, findings };
 }
 
@@ -95,19 +138,6 @@ function endings({ apis, workers, indexer }: Stage): [string, number][] {
   return [...apis, ...workers, indexer].flatMap(({ name, ended }) =>
     ended.length === 0 ? [] : [[`${name} ended by itself, last with ${ended.at(-1)}`, ended.length]],
   );
-}
-
-async function remember(memory: Memory, { apis, workers, indexer, postgres }: Stage): Promise<void> {
-  const sizes = await Promise.all(
-    [...apis, ...workers, indexer].map(async (kept) => [kept.name, await kept.residentBytes()] as const),
-  );
-  const { pid } = postgres.process;
-  const all = [...sizes, ['postgres', pid === undefined ? null : await residentBytes(pid)] as const];
-  all.push(['this suite', process.memoryUsage.rss()]);
-  for (const [name, bytes] of all) {
-    if (bytes === null) continue;
-    memory.set(name, [...(memory.get(name) ?? []), Math.round(bytes / 1024 ** 2)]);
-  }
 }
 
 async function run(flags: Flags): Promise<void> {
@@ -131,10 +161,10 @@ async function run(flags: Flags): Promise<void> {
       void leave(130, { kept: false });
     });
   }
-  const again = `npm run faults -- --seed ${flags.seed} --minutes ${flags.minutes}`;
+  const again = commandOf(flags);
   progress.line(`Seed ${flags.seed}. The same again: ${again}`);
   try {
-    stage = await openStage(folder, new Random(flags.seed + 2), progress);
+    stage = await openStage(folder, new Random(flags.seed + 2), progress, flags.plant);
     const { report, findings } = await play(stage, flags, progress);
     const isBroken = report.violations > 0;
     if (isBroken) {
@@ -157,7 +187,9 @@ await new Command()
     'Creates, pays and settles payments on a cluster of its own (anvil, PostgreSQL, two APIs, two workers, the indexer) while processes are killed, nodes lie and blocks are taken back, and checks after each phase that nothing was lost, doubled or misstated.',
   )
   .option('--seed <number>', 'decides the schedule', whole, Math.floor(Math.random() * 2 ** 32))
-  .option('--minutes <number>', 'how long, a phase a minute', duration, 3)
+  .option('--minutes <number>', 'about how long, a phase each three minutes', duration, 3)
+  .option('--only <kinds>', `only faults of these kinds, by commas: ${KINDS.join(', ')}`, kinds)
+  .option('--plant <bug>', `plant a bug that the suite must find: ${Object.keys(BUGS).join(', ')}`, bug)
   .option('--schedule', 'only print the schedule', false)
   .option('--folder <dir>', 'where data and logs go; left out: a temporary one')
   .option('--keep', 'keep the folder although nothing is wrong', false)

@@ -1,7 +1,9 @@
 /** Hostile and clumsy clients: forged, replayed and expired tokens, bodies that are too large, requests that never end. */
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Tokens } from '../../api/core/platform/auth.ts';
+import { Patience } from './patience.ts';
 import type { Random } from './random.ts';
 import type { Stage } from './stage.ts';
 import type { Workload } from './workload.ts';
@@ -9,6 +11,7 @@ import type { Workload } from './workload.ts';
 const OVERSIZED_BYTES = 8 * 1024 * 1024;
 const SLOW_FOR_MS = 5_000;
 const AT_ONCE = 16;
+const UNANSWERED_FOR_MS = 20_000;
 
 /** A token that opens nothing, and where it is tried. */
 type Forgery = { what: string; path: string; method: 'GET' | 'POST'; token: string };
@@ -16,23 +19,33 @@ type Forgery = { what: string; path: string; method: 'GET' | 'POST'; token: stri
 /** What came of it: how many were answered, and those that were let in. */
 export type Tried = { tried: number; letIn: string[] };
 
-/** Tries so many tokens that must open nothing. What is not answered does not count. */
+/** Tries so many tokens that must open nothing. What is not answered is tried again, and does not count when it never is. */
 export async function tryTokens(stage: Stage, workload: Workload, random: Random, count: number): Promise<Tried> {
   const forgeries = await Promise.all(Array.from({ length: count }, () => forge(stage, workload, random)));
   const result: Tried = { tried: 0, letIn: [] };
   for (let from = 0; from < forgeries.length; from += AT_ONCE) {
     await Promise.all(
       forgeries.slice(from, from + AT_ONCE).map(async ({ what, path, method, token }) => {
-        const body = method === 'POST' ? { body: {} } : {};
-        const answer = await stage.client.once(method, path, { token, ...body }).catch(() => null);
-        // Nobody was there to refuse it.
-        if (answer === null || answer.status >= 500) return;
+        const status = await statusOf(stage, { path, method, token });
+        if (status === null) return;
         result.tried += 1;
-        if (answer.status < 400) result.letIn.push(`${what}: ${method} ${path} answered ${answer.status}`);
+        if (status < 400) result.letIn.push(`${what}: ${method} ${path} answered ${status}`);
       }),
     );
   }
   return result;
+}
+
+async function statusOf({ client }: Stage, { path, method, token }: Omit<Forgery, 'what'>): Promise<number | null> {
+  const body = method === 'POST' ? { body: {} } : {};
+  const patience = new Patience(UNANSWERED_FOR_MS);
+  while (!patience.isOver) {
+    const answer = await client.once(method, path, { token, ...body }).catch(() => null);
+    // Otherwise nobody was there to refuse it.
+    if (answer !== null && answer.status < 500 && answer.status !== 429) return answer.status;
+    await sleep(500);
+  }
+  return null;
 }
 
 async function forge(stage: Stage, workload: Workload, random: Random): Promise<Forgery> {

@@ -6,13 +6,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { disturbPool, reorganise } from './chain-faults.ts';
 import { sendOversized, sendSlowly, tryTokens } from './client-faults.ts';
 import type { Node } from './nodes.ts';
+import { Patience } from './patience.ts';
 import type { Random } from './random.ts';
 import { describeFault, type Fault, type Phase, type Planned, type WhichNode } from './schedule.ts';
 import type { Stage } from './stage.ts';
 import type { Workload } from './workload.ts';
 
-// Named lines are passed within a settle pass or two as long as payments move.
-const POINT_WITHIN_MS = 8_000;
+// Named lines are passed within a settle pass or two as long as payments move; while the database is away they do not.
+const POINT_WITHIN_MS = 20_000;
+const CHILD_WITHIN_MS = 10_000;
 const RECOVERY_WITHIN_MS = 120_000;
 const POLL_MS = 100;
 // As long as the fullest disk lets anything happen at all.
@@ -46,6 +48,8 @@ export class Performer {
   #reorgs = 0;
   #forgedTokens = 0;
   #postgres: Promise<void> = Promise.resolve();
+  // What a reorganisation has read of the chain must still be so when it takes that back.
+  #chain: Promise<void> = Promise.resolve();
 
   constructor(stage: Stage, workload: Workload, random: Random, log: (text: string) => void) {
     this.#stage = stage;
@@ -80,7 +84,7 @@ export class Performer {
         await this.#one(planned).catch((error) => this.#note(`${planned.kind}: ${(error as Error).message}`));
       }),
     ]);
-    await this.#postgres;
+    await this.#postgres.catch(() => {});
   }
 
   #note(what: string): void {
@@ -108,7 +112,7 @@ export class Performer {
         return await this.#recover();
       case 'postgres':
         // One after the other: what is down cannot be stopped.
-        this.#postgres = this.#postgres.then(() => this.#treatPostgres(fault.how, fault.downMs));
+        this.#postgres = this.#postgres.catch(() => {}).then(() => this.#treatPostgres(fault.how, fault.downMs));
         await this.#postgres;
         return await this.#recover();
       case 'sessions':
@@ -117,7 +121,8 @@ export class Performer {
       case 'rpc':
         return await this.#treatNodes(fault);
       case 'reorg':
-        await reorganise(this.#stage, this.#random, fault);
+        this.#chain = this.#chain.catch(() => {}).then(() => reorganise(this.#stage, this.#random, fault));
+        await this.#chain;
         this.#reorgs += 1;
         return;
       case 'pool':
@@ -155,13 +160,17 @@ export class Performer {
   async #killIndexer(what: 'child' | 'supervisor', downMs: number): Promise<void> {
     const { indexer, indexerUrl } = this.#stage;
     if (what === 'supervisor') return await indexer.kill(downMs);
-    const status = await fetch(indexerUrl).then(
-      (answer) => answer.json() as Promise<{ indexers: { pids: number[] }[] }>,
-    );
-    const pid = status.indexers.flatMap(({ pids }) => pids)[0];
-    if (pid === undefined) return await indexer.kill(downMs);
-    process.kill(pid, 'SIGKILL');
-    this.#indexerChildren += 1;
+    const patience = new Patience(CHILD_WITHIN_MS);
+    while (!patience.isOver) {
+      const pid = await childOf(indexerUrl);
+      // It may be gone since the supervisor spoke of it.
+      if (pid !== undefined && isKilled(pid)) {
+        this.#indexerChildren += 1;
+        return;
+      }
+      await sleep(POLL_MS);
+    }
+    await indexer.kill(downMs);
   }
 
   async #treatPostgres(how: Extract<Fault, { kind: 'postgres' }>['how'], downMs: number): Promise<void> {
@@ -231,11 +240,12 @@ export class Performer {
   /** Measures how long it takes until a payment is taken and prepared, and the mirror has come to where the chain is now. */
   async #recover(): Promise<void> {
     const startedAt = Date.now();
+    const patience = new Patience(RECOVERY_WITHIN_MS);
     const { chain, sql } = this.#stage;
     const head = await chain.getBlockNumber();
     const until = async (what: string, probe: () => Promise<boolean>) => {
       while (!(await probe().catch(() => false))) {
-        if (Date.now() - startedAt > RECOVERY_WITHIN_MS) throw new Error(`${what} did not recover within two minutes`);
+        if (patience.isOver) throw new Error(`${what} did not recover within two minutes`);
         await sleep(POLL_MS);
       }
     };
@@ -246,6 +256,24 @@ export class Performer {
       return (row?.block ?? 0n) + 8n >= head;
     });
     this.recoveries.push((Date.now() - startedAt) / 1_000);
+  }
+}
+
+async function childOf(indexerUrl: string): Promise<number | undefined> {
+  return await fetch(indexerUrl).then(
+    async (answer) => {
+      const { indexers } = (await answer.json()) as { indexers: { pids: number[] }[] };
+      return indexers.flatMap(({ pids }) => pids)[0];
+    },
+    () => undefined,
+  );
+}
+
+function isKilled(pid: number): boolean {
+  try {
+    return process.kill(pid, 'SIGKILL');
+  } catch {
+    return false;
   }
 }
 

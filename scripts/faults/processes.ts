@@ -1,12 +1,12 @@
 /** Processes that are started again whenever they end, as an orchestrator would, and killed as the schedule says. */
 
-import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunningProcess } from '../dev/processes.ts';
+import { Patience } from './patience.ts';
 
 // Whoever restarts a process at once, for ever, takes the machine from the others.
 const LEAST_PAUSE_MS = 250;
-const UP_WITHIN_MS = 30_000;
+const UP_WITHIN_MS = 60_000;
 
 type Starting = (turn: number) => Promise<{ process: RunningProcess }>;
 
@@ -38,20 +38,21 @@ export class Kept {
 
   /** Waits until it is up. @throws Error when it does not come up in time */
   async up(): Promise<void> {
-    const deadline = Date.now() + UP_WITHIN_MS;
+    const patience = new Patience(UP_WITHIN_MS);
     while (this.#process === undefined) {
-      if (Date.now() > deadline) throw new Error(`${this.name} does not come up; its last end: ${this.ended.at(-1)}`);
+      if (patience.isOver) throw new Error(`${this.name} does not come up; its last end: ${this.ended.at(-1)}`);
       await sleep(25);
     }
   }
 
-  /** Kills it outright and leaves it down for so long. A process that is not up yet is waited for. */
+  /** Kills it outright and leaves it down for so long. A process that is not up yet is waited for. @throws Error when it never is */
   async kill(downMs: number): Promise<void> {
-    await this.up().catch(() => {});
+    await this.up();
     this.#expected = true;
     this.#downUntil = Date.now() + downMs;
+    if (this.#process === undefined) return;
     this.kills += 1;
-    await this.#process?.kill();
+    await this.#process.kill();
   }
 
   /** Says that it is about to be ended by what the suite has set up; answers whether it was, in time. */
@@ -69,11 +70,6 @@ export class Kept {
     this.#downUntil = 0;
     await this.#process?.stop();
     await this.#running;
-  }
-
-  /** Resident bytes, its children's not included; null where the system does not say. */
-  async residentBytes(): Promise<number | null> {
-    return this.pid === undefined ? null : await residentBytes(this.pid);
   }
 
   async #live(): Promise<void> {
@@ -98,11 +94,4 @@ export class Kept {
   #note(what: string): void {
     if (!this.#stopped && !this.#expected) this.ended.push(what);
   }
-}
-
-/** What a process has in memory, by /proc; null elsewhere, or when it is gone. */
-export async function residentBytes(pid: number): Promise<number | null> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-  const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(status)?.[1];
-  return kilobytes === undefined ? null : Number(kilobytes) * 1_024;
 }

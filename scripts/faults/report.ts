@@ -1,4 +1,5 @@
 /** What a run says at its end: one object for machines, a few lines for people. */
+import type { Course } from './memory.ts';
 import type { Violation } from './money-invariants.ts';
 import type { Counts } from './performer.ts';
 
@@ -21,9 +22,6 @@ export function quantile(values: readonly number[], share: number): number | nul
   return value === undefined ? null : Math.round(value * 10) / 10;
 }
 
-/** Resident megabytes of each process, as they were after each phase. */
-export type Memory = Map<string, number[]>;
-
 /** A report as lines. */
 export function renderReport(report: Report, { memory, notes, violations }: Details): string {
   const { faults } = report;
@@ -34,7 +32,9 @@ export function renderReport(report: Report, { memory, notes, violations }: Deta
     `forged tokens let in      ${report.forgedAccepted}`,
     `payments lost, doubled    ${report.lost}, ${report.doubled}`,
     `recovery, seconds         ${report.recoverySecondsP50} median, ${report.recoverySecondsMax} at most`,
-    ...[...memory].map(([name, megabytes]) => `memory of ${name.padEnd(15)} ${megabytes.join(' ')} MB`),
+    ...memory.map(({ name, of, earlierMegabytes, laterMegabytes }) => {
+      return `memory of ${name.padEnd(15)} ${earlierMegabytes}, later ${laterMegabytes} MB (${of})`;
+    }),
     ...[...notes].map(([what, count]) => `note, ${count} times: ${what}`),
     `violations                ${report.violations}`,
     ...violations.map(({ invariant, what }) => `  ${invariant}: ${what}`),
@@ -42,4 +42,8 @@ export function renderReport(report: Report, { memory, notes, violations }: Deta
 }
 
 /** What the lines for people say beyond the figures. */
-export type Details = { memory: Memory; notes: ReadonlyMap<string, number>; violations: readonly Violation[] };
+export type Details = {
+  memory: readonly Course[];
+  notes: ReadonlyMap<string, number>;
+  violations: readonly Violation[];
+};

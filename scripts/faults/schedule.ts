@@ -26,6 +26,8 @@ export type Treatment = (typeof TREATMENTS)[number];
 export type WhichNode = 0 | 1 | 2 | 'all' | 'wallets';
 
 const ONE_NODE = [0, 1, 2] as const;
+const HOWS = ['restart', 'crash', 'stop'] as const;
+const KEPT = ['all', 'some', 'some', 'none'] as const;
 const ANY_NODE = [0, 1, 2, 'all', 'wallets'] as const;
 
 /** One fault. Times are milliseconds. */
@@ -49,12 +51,17 @@ export type Planned = Fault & { atMs: number };
 /** A time of faults; one may come after it, when everything else is healed. */
 export type Phase = { forMs: number; faults: Planned[] };
 
-// Three fifths of a run are faults; the rest is for coming right and for looking.
-const FAULTY_SHARE = 0.6;
 const MINUTE_MS = 60_000;
-// Rates of a minute, for which sixty give more than 200 kills of each, 50 of PostgreSQL, 100 reorgs and 10,000 forged tokens.
-const PER_MINUTE = { api: 4, worker: 4, indexer: 4, rpc: 6, reorg: 2, webhook: 2, tokens: 1 };
-const TOKENS_AT_ONCE = 200;
+// Long enough that coming right and looking, which take about a minute, are the lesser part; a short run still has two.
+const LONGEST_PHASE_MINUTES = 3;
+const SHORTEST_PHASE_MINUTES = 1.5;
+// The rest is for coming right and for looking.
+const FAULTY_SHARE = 0.6;
+// Rates of a minute of faults, of which an hour has 36: more than 200 kills of each, 50 of PostgreSQL, 100 reorgs, 10,000 forged tokens.
+const PER_MINUTE = { api: 6.6, worker: 6.6, indexer: 6.6, postgres: 1.65, rpc: 8, reorg: 1.2, webhook: 3, tokens: 1.2 };
+const TOKENS_AT_ONCE = 300;
+// For this part of a run one API, one worker and the supervisor are left alive, so that their memory has a course that can be judged.
+const SPARING_SHARE = 0.25;
 /** Blocks that make a fact count on the stage's network. */
 export const CONFIRMATIONS = 3;
 const DEEPEST_REORG = 8;
@@ -62,35 +69,54 @@ const DEEPEST_REORG = 8;
 const DEEP_REORG = 6;
 const UNDISTURBED_MS = 10_000;
 
-/** The schedule of `minutes` (at least one phase), the same for the same seed and minutes. */
-export function scheduleOf(seed: number, minutes: number): Phase[] {
+/** Every kind of fault. */
+export const KINDS = [
+  ...(['api', 'worker', 'indexer', 'postgres', 'sessions', 'rpc', 'reorg', 'pool', 'webhook'] as const),
+  ...(['client', 'tokens', 'clock'] as const),
+] satisfies Fault['kind'][];
+
+/** The schedule of `minutes` (at least one phase), the same for the same seed and minutes; `only` keeps faults of these kinds. */
+export function scheduleOf(seed: number, minutes: number, only: readonly Fault['kind'][] = KINDS): Phase[] {
   const random = new Random(seed);
-  const phases = Math.max(1, Math.round(minutes));
+  const phaseMinutes = Math.min(LONGEST_PHASE_MINUTES, Math.max(SHORTEST_PHASE_MINUTES, minutes / 2));
+  const phases = Math.max(1, Math.round(minutes / phaseMinutes));
   const forMs = Math.round((minutes * MINUTE_MS * FAULTY_SHARE) / phases);
-  return Array.from({ length: phases }, (_, index) => ({
-    forMs,
-    faults: faultsOf(random.branch(), { index, phases, forMs }).sort((a, b) => a.atMs - b.atMs),
-  }));
+  return Array.from({ length: phases }, (_, index) => {
+    const isSparing = index < Math.floor(phases * SPARING_SHARE);
+    const faults = faultsOf(random.branch(), { index, phases, forMs, isSparing });
+    return { forMs, faults: faults.filter(({ kind }) => only.includes(kind)).sort((a, b) => a.atMs - b.atMs) };
+  });
 }
 
-function faultsOf(random: Random, phase: { index: number; phases: number; forMs: number }): Planned[] {
-  const { index, phases, forMs } = phase;
+type Place = { index: number; phases: number; forMs: number; isSparing: boolean };
+
+function faultsOf(random: Random, phase: Place): Planned[] {
+  const { index, phases, forMs, isSparing } = phase;
   const faults: Planned[] = [];
+  const often = (rate: number) => Math.max(1, Math.round((rate * forMs) / MINUTE_MS));
   const add = (fault: Fault, atMs = random.whole(0, Math.floor(forMs * 0.9))) => faults.push({ ...fault, atMs });
   const times = (count: number, make: (turn: number) => Fault) => {
     for (let turn = 0; turn < count; turn += 1) add(make(turn));
   };
-  times(PER_MINUTE.api, () => ({ kind: 'api', which: random.whole(0, 1), downMs: random.whole(0, 2_000) }));
-  // Every second one at a named line; which comes first differs from phase to phase.
-  times(PER_MINUTE.worker, (turn) => ({
-    ...{ kind: 'worker', which: random.whole(0, 1), downMs: random.whole(0, 3_000) },
-    point: turn % 2 === 0 ? (KILL_POINTS[(index * 2 + turn / 2) % KILL_POINTS.length] ?? null) : null,
+  // Spread over the phase, so that what was killed is mostly up again when its next turn comes.
+  const spread = (count: number, make: (turn: number) => Fault) => {
+    for (let turn = 0; turn < count; turn += 1) {
+      add(make(turn), Math.floor(((turn + random.next()) / count) * forMs * 0.9));
+    }
+  };
+  const victim = () => (isSparing ? 0 : random.whole(0, 1));
+  spread(often(PER_MINUTE.api), () => ({ kind: 'api', which: victim(), downMs: random.whole(0, 2_000) }));
+  // Two of three at a named line, each line in turn; who comes there is nobody's choice, so that none is set while one is spared.
+  spread(often(PER_MINUTE.worker), (turn) => ({
+    ...{ kind: 'worker', which: victim(), downMs: random.whole(0, 3_000) },
+    point: isSparing || turn % 3 === 2 ? null : pointOf(index + turn - Math.floor(turn / 3)),
   }));
-  times(PER_MINUTE.indexer, (turn) => ({
-    ...{ kind: 'indexer', what: turn === 0 ? 'supervisor' : 'child', downMs: random.whole(0, 3_000) },
+  spread(often(PER_MINUTE.indexer), (turn) => ({
+    ...{ kind: 'indexer', what: turn === 0 && !isSparing ? 'supervisor' : 'child', downMs: random.whole(0, 3_000) },
   }));
-  for (let turn = 0; turn < PER_MINUTE.rpc; turn += 1) {
-    const treatment = TREATMENTS[(index * PER_MINUTE.rpc + turn) % TREATMENTS.length] ?? 'drop';
+  const rpcFaults = often(PER_MINUTE.rpc);
+  for (let turn = 0; turn < rpcFaults; turn += 1) {
+    const treatment = TREATMENTS[(index * rpcFaults + turn) % TREATMENTS.length] ?? 'drop';
     // What lies must be outvoted; what only fails may be everybody.
     const node = random.pick(treatment === 'back' || treatment === 'fork' ? ONE_NODE : ANY_NODE);
     const atMs = random.whole(0, Math.floor(forMs * 0.9));
@@ -102,35 +128,46 @@ function faultsOf(random: Random, phase: { index: number; phases: number; forMs:
     // A node is a fork behind once there is a fork.
     if (treatment === 'fork') add({ kind: 'reorg', depth: random.whole(1, 4), kept: 'some' }, atMs + 1_000);
   }
-  times(PER_MINUTE.webhook, () => ({
+  times(often(PER_MINUTE.webhook), () => ({
     ...{ kind: 'webhook', how: random.pick(['fail', 'hang', 'twice', 'cut'] as const) },
     forMs: random.whole(1_000, 6_000),
   }));
-  times(PER_MINUTE.tokens, () => ({ kind: 'tokens', count: TOKENS_AT_ONCE }));
+  times(often(PER_MINUTE.tokens), () => ({ kind: 'tokens', count: TOKENS_AT_ONCE }));
   add({ kind: 'client', how: index % 2 === 0 ? 'oversized' : 'slow' });
   add({ kind: 'pool', how: (['drop', 'outside', 'underprice'] as const)[index % 3] ?? 'drop' });
   if (index % 3 === 2) add({ kind: 'clock', advanceSeconds: random.whole(60, 7_200) });
   if (index % 2 === 1) add({ kind: 'sessions' });
   const isFullDisk = index === Math.floor(phases / 2) && phases > 1;
-  const how = isFullDisk ? 'full disk' : (['restart', 'crash', 'stop'] as const)[index % 3];
-  // Early enough for the calm after it.
-  add({ kind: 'postgres', how: how ?? 'restart', downMs: random.whole(0, 3_000) }, random.whole(0, forMs / 2));
+  const stops = often(PER_MINUTE.postgres);
+  for (let turn = 0; turn < stops; turn += 1) {
+    const how = isFullDisk && turn === 0 ? 'full disk' : HOWS[(index + turn) % HOWS.length];
+    // The last early enough for what comes after it to be disturbed too.
+    const atMs = Math.floor(((turn + random.next()) / stops) * forMs * 0.8);
+    add({ kind: 'postgres', how: how ?? 'restart', downMs: random.whole(0, 3_000) }, atMs);
+  }
+  times(often(PER_MINUTE.reorg), () => ({
+    ...{ kind: 'reorg', depth: random.whole(1, DEEPEST_REORG), kept: random.pick(KEPT) },
+  }));
   addReorgs(random, phase, add);
   return faults;
 }
 
+function pointOf(turn: number): KillPoint | null {
+  return KILL_POINTS[turn % KILL_POINTS.length] ?? null;
+}
+
 function addReorgs(
   random: Random,
-  { index, forMs }: { index: number; forMs: number },
+  { index, forMs, isSparing }: Place,
   add: (fault: Fault, atMs?: number) => void,
 ): void {
-  const kept = () => random.pick(['all', 'some', 'some', 'none'] as const);
+  const kept = () => random.pick(KEPT);
   // One takes back what had counted: it comes when payments had some seconds without any other fault.
   add({ kind: 'reorg', depth: random.whole(DEEP_REORG, DEEPEST_REORG), kept: kept() }, forMs + UNDISTURBED_MS);
   if (index % 3 === 0) {
     // While the indexer is down.
     const atMs = random.whole(0, Math.floor(forMs / 2));
-    add({ kind: 'indexer', what: 'supervisor', downMs: 3_000 }, atMs);
+    add({ kind: 'indexer', what: isSparing ? 'child' : 'supervisor', downMs: 3_000 }, atMs);
     add({ kind: 'reorg', depth: random.whole(1, DEEPEST_REORG), kept: kept() }, atMs + 1_000);
   } else if (index % 3 === 1) {
     // Several within seconds.
@@ -141,7 +178,7 @@ function addReorgs(
         atMs + turn * random.whole(200, 1_200),
       );
     }
-  } else add({ kind: 'reorg', depth: random.whole(1, DEEPEST_REORG), kept: kept() });
+  }
 }
 
 /** A planned fault as one line. */

@@ -5,6 +5,7 @@ import { type PrivateKeyAccount, privateKeyToAccount } from 'viem/accounts';
 import { usdcAbi } from '../../contracts/abi.ts';
 import { anvilAt } from './anvil.ts';
 import { ask } from './nodes.ts';
+import { Patience } from './patience.ts';
 
 // Deeper than any reorganisation of the schedule.
 const DEEP_BLOCKS = 16n;
@@ -15,7 +16,9 @@ const FEES = { maxFeePerGas: parseGwei('500'), maxPriorityFeePerGas: parseGwei('
 const MILLIONS = 10n ** 15n;
 
 type Receipt = { status: Hex; blockNumber: Hex };
-type Sent = { nonce: number; raw: Hex; hash: Hex; isMined: boolean };
+type Form = { raw: Hex; hash: Hex };
+/** What is done under a nonce: the last form is the one that is sent, an earlier one may be mined all the same. */
+type Sent = { nonce: number; forms: Form[]; isMined: boolean; isFickle: boolean };
 
 /** One key on the stage's chain. */
 export class Wallet {
@@ -49,37 +52,36 @@ export class Wallet {
     }
   }
 
-  /** Signs a call under the next nonce and sends it; it is sent again until it is deep. Answers its hash at once. */
-  async send({ to, data }: { to: Address; data: Hex }): Promise<Hex> {
+  /**
+   * Signs a call under the next nonce and sends it; it is sent again until it is deep, unless it is `isFickle`: then, when its block
+   * is taken back, nothing is done under its nonce instead. Answers its hash at once.
+   */
+  async send({ to, data }: { to: Address; data: Hex }, isFickle = false): Promise<Hex> {
     const signed = this.#signing.then(async () => {
       const nonce = this.#nonce;
-      const raw = await this.#account.signTransaction({
-        ...{ type: 'eip1559', chainId: this.#place.chainId, nonce, to, data, gas: GAS },
-        ...FEES,
-      });
+      const form = await this.#sign(nonce, to, data);
       this.#nonce += 1;
-      const sent = { nonce, raw, hash: keccak256(raw), isMined: false };
-      this.#sent.set(nonce, sent);
-      return sent;
+      this.#sent.set(nonce, { nonce, forms: [form], isMined: false, isFickle });
+      return form;
     });
     this.#signing = signed.catch(() => {});
-    const sent = await signed;
-    await this.#broadcast(sent);
-    return sent.hash;
+    const form = await signed;
+    await this.#broadcast(form);
+    return form.hash;
   }
 
   /** The receipt of a transaction as its node has it now; null while there is none or the node does not say. */
   async receipt(hash: Hex): Promise<Receipt | null> {
-    return await ask<Receipt | null>(this.#place.url, 'eth_getTransactionReceipt', [hash]).catch(() => null);
+    return (await this.#ask(hash)) ?? null;
   }
 
   /** Whether it was mined and did not revert, looked at for so long; null: not mined by then. */
   async mined(hash: Hex, withinMs = 30_000): Promise<boolean | null> {
-    const deadline = Date.now() + withinMs;
+    const patience = new Patience(withinMs);
     for (;;) {
       const receipt = await this.receipt(hash);
       if (receipt) return receipt.status === '0x1';
-      if (Date.now() > deadline) return null;
+      if (patience.isOver) return null;
       await sleep(300);
     }
   }
@@ -94,7 +96,15 @@ export class Wallet {
     await this.#keeping;
   }
 
-  async #broadcast({ raw }: Sent): Promise<void> {
+  async #sign(nonce: number, to: Address, data: Hex): Promise<Form> {
+    const raw = await this.#account.signTransaction({
+      ...{ type: 'eip1559', chainId: this.#place.chainId, nonce, to, data, gas: GAS },
+      ...FEES,
+    });
+    return { raw, hash: keccak256(raw) };
+  }
+
+  async #broadcast({ raw }: Form): Promise<void> {
     // Known, mined or lost on the way: the next look decides.
     await ask(this.#place.url, 'eth_sendRawTransaction', [raw]).catch(() => {});
   }
@@ -104,12 +114,28 @@ export class Wallet {
       await sleep(LOOK_INTERVAL_MS);
       for (const sent of [...this.#sent.values()]) {
         if (this.#stopped) return;
-        const receipt = await this.receipt(sent.hash);
+        const receipt = await this.#look(sent);
+        if (receipt === undefined) continue;
         sent.isMined = receipt !== null;
-        if (receipt === null) await this.#broadcast(sent);
-        else if (await this.#isDeep(receipt)) this.#sent.delete(sent.nonce);
+        const form = sent.forms.at(-1);
+        if (receipt === null && form) await this.#broadcast(form);
+        else if (receipt !== null && (await this.#isDeep(receipt))) this.#sent.delete(sent.nonce);
       }
     }
+  }
+
+  /** Its receipt, null when it is in no block, undefined when the node does not say. Of a fickle one another is made meanwhile. */
+  async #look(sent: Sent): Promise<Receipt | null | undefined> {
+    const receipts = await Promise.all(sent.forms.map(async ({ hash }) => await this.#ask(hash)));
+    if (receipts.includes(undefined)) return undefined;
+    const receipt = receipts.find((found) => found !== null) ?? null;
+    if (receipt === null && sent.isMined && sent.isFickle)
+      sent.forms.push(await this.#sign(sent.nonce, this.address, '0x'));
+    return receipt;
+  }
+
+  async #ask(hash: Hex): Promise<Receipt | null | undefined> {
+    return await ask<Receipt | null>(this.#place.url, 'eth_getTransactionReceipt', [hash]).catch(() => undefined);
   }
 
   async #isDeep({ blockNumber }: Receipt): Promise<boolean> {

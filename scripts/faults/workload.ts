@@ -5,6 +5,7 @@ import { escrowAbi } from '../../contracts/abi.ts';
 import type { Terms } from '../../contracts/terms.ts';
 import { callOf } from '../demo/buyer.ts';
 import type { Answer, Json } from './client.ts';
+import { Patience } from './patience.ts';
 import type { Random } from './random.ts';
 import type { Stage } from './stage.ts';
 import type { Wallet } from './wallets.ts';
@@ -18,17 +19,22 @@ export type Made = {
   priceUnits: bigint;
   /** The terms that the widget handed out, whoever pays them. */
   offer: Terms | null;
+  /** The buyer does not pay again what a reorganisation has taken back. */
+  isFickle: boolean;
   /** Operations that were answered with 202. */
   accepted: string[];
 };
 
 // Every buyer does one thing at a time.
-const WAIT_MS = 40_000;
+const WAIT_MS = 20_000;
+// What must not be funded is looked at for so long.
+const UNFUNDED_FOR_MS = 6_000;
 const POLL_MS = 400;
 const DECIMALS = 10n ** 6n;
 const LIFE_SECONDS = 3n * 3_600n;
 const SHORT_LIFE_SECONDS = 60n;
 const TRIES = 4;
+const FICKLE_SHARE = 0.3;
 
 type Step = { made: Made; buyer: Wallet };
 type Story = (workload: Workload, step: Step, random: Random) => Promise<void>;
@@ -100,7 +106,7 @@ const STORIES: readonly (readonly [name: string, times: number, story: Story])[]
       await w.askFor(s, 'release', {}, 'released');
     },
   ],
-  ['paid under other terms', 2, async (w, s) => void (await w.impersonate(s))],
+  ['paid under other terms', 2, async (w, s, random) => void (await w.impersonate(s, random))],
   ['never paid', 1, async (w, s) => void (await w.handOut(s))],
 ];
 
@@ -191,7 +197,7 @@ export class Workload {
     if (status !== 201) throw new Error(`creating was refused: ${status} ${JSON.stringify(json)}`);
     const made = {
       ...{ id: json.id as string, externalId, story, accessToken: json.access_token as string },
-      ...{ priceUnits: BigInt(price) * DECIMALS, offer: null, accepted: [] },
+      ...{ priceUnits: BigInt(price) * DECIMALS, offer: null, accepted: [], isFickle: random.next() < FICKLE_SHARE },
     };
     this.made.set(made.id, made);
     // Asked again with the same key, it must be the same payment.
@@ -210,12 +216,16 @@ export class Workload {
 
   /** Waits until the payment has one of these statuses; answers whether it has. */
   async until({ made }: Pick<Step, 'made'>, ...statuses: string[]): Promise<boolean> {
-    const deadline = Date.now() + WAIT_MS;
+    return await this.#untilWithin(WAIT_MS, made, statuses);
+  }
+
+  async #untilWithin(waitMs: number, made: Made, statuses: readonly string[]): Promise<boolean> {
+    const patience = new Patience(waitMs);
     for (;;) {
       const { status, json } = await this.#stage.client.call('GET', `/payments/${made.id}`);
       if (status === 404) throw new Error('a payment that was created is not there');
       if (statuses.includes(json.status)) return true;
-      if (Date.now() > deadline) return false;
+      if (patience.isOver) return false;
       await sleep(POLL_MS);
     }
   }
@@ -237,7 +247,8 @@ export class Workload {
     const widget = await this.handOut(step);
     if (!widget) return false;
     const { made, buyer } = step;
-    const hash = await buyer.send({ to: widget.diamond_address, data: encodeFunctionData(callOf(widget.contract)) });
+    const call = { to: widget.diamond_address, data: encodeFunctionData(callOf(widget.contract)) };
+    const hash = await buyer.send(call, made.isFickle);
     const report = { transaction_hash: hash };
     await this.#stage.client.call('POST', `/widget/payments/${made.id}/transaction`, {
       body: report,
@@ -252,12 +263,14 @@ export class Workload {
   }
 
   /** Pays under the payment's own number, but less: that is not what was agreed, and must fund nothing. */
-  async impersonate(step: Step): Promise<void> {
+  async impersonate(step: Step, random: Random): Promise<void> {
     const widget = await this.handOut(step);
     if (!widget || !step.made.offer) return;
-    const terms = { ...step.made.offer, amount: 1n, fee: 0n, payee: step.buyer.address };
+    // The contract takes no payer for the payee.
+    const others = this.#stage.wallets.filter(({ address }) => address !== step.buyer.address);
+    const terms = { ...step.made.offer, amount: 1n, fee: 0n, payee: random.pick(others).address };
     await step.buyer.send({ to: this.#stage.diamond, data: dataOf('deposit', terms) });
-    await this.until(step, 'funded');
+    await this.#untilWithin(UNFUNDED_FOR_MS, step.made, ['funded']);
   }
 
   /** Asks the API for a change of the payment's money, and waits for what should come of it. */
@@ -282,11 +295,11 @@ export class Workload {
   }
 
   async #untilDone(operationId: string): Promise<boolean> {
-    const deadline = Date.now() + WAIT_MS;
+    const patience = new Patience(WAIT_MS);
     for (;;) {
       const { json } = await this.#stage.client.call('GET', `/operations/${operationId}`);
       if (json.status === 'done') return true;
-      if (json.status === 'failed' || Date.now() > deadline) return false;
+      if (json.status === 'failed' || patience.isOver) return false;
       await sleep(POLL_MS);
     }
   }
