@@ -47,11 +47,13 @@ function withoutCredentials(text: string): string {
 
 /** Logs every request when it is answered. */
 export function logRequests(log: Logger): MiddlewareHandler<Env> {
+  // Its fields are all named below and none is secret; looking for secrets in them took 50 µs a request, a tenth of a create.
+  const requests = log.child({}, { redact: [] });
   return async (c, next) => {
     const startedAt = performance.now();
     await next();
     const route = routePath(c, -1);
-    log.info(
+    requests.info(
       {
         requestId: c.get('requestId'),
         method: c.req.method,

@@ -12,7 +12,15 @@ import { stopEverything } from '../dev/processes.ts';
 import { type Progress, startProgress } from '../dev/progress.ts';
 import { Limit } from './api-limit.ts';
 import { type Call, type Load, LoadGenerator, percentile } from './api-load.ts';
-import { analyze, cpuSeconds, fill, type Installation, openInstallation, peakRssMb } from './api-stage.ts';
+import {
+  analyze,
+  cpuSeconds,
+  fill,
+  type Installation,
+  makeWalSegments,
+  openInstallation,
+  peakRssMb,
+} from './api-stage.ts';
 
 const MUST = { createRatio: 0.35, createP99MsAt2000: 30, listGrowth1e3To1e6: 1.5 };
 const STRETCH_CREATE_RATIO = 0.75;
@@ -25,7 +33,7 @@ const READ_CONNECTIONS = 8;
 const LIST_CONNECTIONS = 1;
 // As the README's "Running it for real": with the default of 1 GB, writing down what filling a database left behind went on for as
 // long as everything is measured (two checkpoints of 43 s each).
-const MAX_WAL_SIZE = '4GB';
+const WAL = { max_wal_size: '4GB', min_wal_size: '2GB' };
 const ARRIVALS_PER_SECOND = 2_000;
 
 type Options = { json: boolean; rounds: number; seconds: number; growth: boolean };
@@ -88,7 +96,7 @@ async function measure(progress: Progress, { rounds, seconds, growth }: Options)
   const folder = await mkdtemp(join(tmpdir(), 'dealkeep-bench-'));
   const server = await startPostgres({
     ...{ dataDir: join(folder, 'data'), logPath: join(folder, 'postgres.log') },
-    settings: { max_wal_size: MAX_WAL_SIZE },
+    settings: WAL,
   });
   try {
     const few = await openInstallation(server, { name: 'few', logFolder: folder });
@@ -107,6 +115,7 @@ async function measure(progress: Progress, { rounds, seconds, growth }: Options)
     const busy = await openInstallation(server, { name: 'busy', logFolder: folder });
     await seed(busy);
     const limit = await Limit.like(busy);
+    await makeWalSegments(server.url);
     progress.step(`Measuring: ${rounds} rounds of ${seconds} s for each kind`);
 
     const [creating, getting, widget, listing, listingMany] = Array.from({ length: 5 }, () => new Series()) as [
