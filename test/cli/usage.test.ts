@@ -165,6 +165,11 @@ describe('what cannot be meant', () => {
   });
 });
 
+test.each(['zsh', 'fish'])('completion prints a script for %s that names the commands', async (shell) => {
+  const run = await dealkeep(['completion', shell]);
+  expect([run.code, run.output.includes('retry-send')]).toEqual([0, true]);
+});
+
 test('what others wrote does not steer the terminal', () => {
   const lines: string[] = [];
   const { log } = console;
