@@ -312,12 +312,13 @@ test('a replay sends each event once, and every attempt of it is in the log', as
   const dispatcher = openDispatcher();
   const { receiver, endpoint } = await openEndpoint();
   const { id } = await market.createPayment();
+  const from = new Date().toISOString();
   await happen(id, 1, 2, 3);
   await run(dispatcher);
   expect(stepsOf(receiver.accepted, id)).toEqual([1, 2, 3]);
   const path = `/webhook-endpoints/${endpoint.id}/replay`;
-  expect((await market.post(path, { from: '2026-01-01T00:00:00Z' })).json).toEqual({ queued: 3 });
-  for (let pass = 0; pass < 5; pass++) await run(dispatcher);
+  expect((await market.post(path, { from })).json).toEqual({ queued: 3 });
+  await runFor(MINUTE, 10 * SECOND, dispatcher);
   expect(stepsOf(receiver.accepted, id)).toEqual([1, 2, 3, 1, 2, 3]);
   const deliveries = await deliveriesOf(endpoint);
   expect(deliveries.map(({ status, attempts }) => [status, attempts])).toEqual(deliveries.map(() => ['delivered', 1]));

@@ -115,8 +115,8 @@ describe('migrations', () => {
 describe('migrations of webhooks', () => {
   test('what was sent, replays with random ids included, keeps its attempts through their move into months', async () => {
     const earlier = await openEarlier('025_sealed_answers.sql');
-    const { sql: before } = earlier;
-    const [node] = await before<{ id: string }[]>`select id from node limit 1`;
+    const { sql: own } = earlier;
+    const [node] = await own<{ id: string }[]>`select id from node limit 1`;
     const nodeId = node?.id ?? '';
     const endpoint = {
       nodeId,
@@ -126,7 +126,7 @@ describe('migrations of webhooks', () => {
       events: [],
       signature: 'hmac',
     };
-    await before`insert into webhook_endpoint ${before(endpoint)}`;
+    await own`insert into webhook_endpoint ${own(endpoint)}`;
     const ids = [
       uuidv7(),
       crypto.randomUUID(),
@@ -135,12 +135,12 @@ describe('migrations of webhooks', () => {
     ];
     for (const id of ids) {
       const event = { eventId: uuidv7(), eventType: 'payment.funded', status: 'delivered', nextAttemptAt: new Date() };
-      await before`insert into webhook_delivery ${before({ nodeId, id, endpointId: endpoint.id, cause: 'replay', ...event })}`;
+      await own`insert into webhook_delivery ${own({ nodeId, id, endpointId: endpoint.id, cause: 'replay', ...event })}`;
       const attempt = { nodeId, deliveryId: id, number: 1, startedAt: new Date(), latencyMs: 1, answer: id };
-      await before`insert into webhook_attempt ${before(attempt)}`;
+      await own`insert into webhook_attempt ${own(attempt)}`;
     }
     await migrate(earlier.databaseUrl);
-    const after = await before<{ id: string; answer: string }[]>`
+    const after = await own<{ id: string; answer: string }[]>`
       select d.id, a.answer from webhook_delivery d join webhook_attempt a on a.node_id = d.node_id and a.delivery_id = d.id`;
     expect(after.map(({ answer }) => answer).sort()).toEqual([...ids].sort());
     const begun = Date.now() - 600_000;
@@ -149,6 +149,6 @@ describe('migrations of webhooks', () => {
       expect(Number.parseInt(id.replace('-', '').slice(0, 12), 16)).toBeGreaterThan(begun);
     }
     expect(after.map(({ id }) => id)).toContain(ids[0]);
-    await before.end();
+    await own.end();
   });
 });
