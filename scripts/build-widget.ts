@@ -143,8 +143,8 @@ try {
   await emitTypes(join(fresh, 'types'));
   await writeFile(join(fresh, 'package.json'), `${JSON.stringify(packageJson, null, 2)}\n`);
   const shell = await closureOf(fresh, 'dealkeep.js', IMPORTED);
-  // Payments by card or transfer make no deposit, and what comes afterwards comes later: both are loaded beside.
-  const beside = ['rails.js', 'afterwards.js'];
+  // Payments by card or transfer make no deposit, few go to another device, and what comes afterwards comes later: loaded beside.
+  const beside = ['rails.js', 'qr.js', 'afterwards.js'];
   const everything = await closureOf(fresh, 'dealkeep.js', IMPORTED_EVER, new Set(beside));
   const languages = everything.filter((name) => name.startsWith('language-')).sort();
   // Of what comes later a receipt's printing is a file of its own.

@@ -17,7 +17,7 @@ import {
   reportTransaction,
   type WidgetPayment,
 } from './payment.ts';
-import { forgetSent, loadSent, watchSent } from './sent.ts';
+import { forgetSent, isAnswered, loadSent, watchSent } from './sent.ts';
 import { empty, type Snapshot } from './snapshot.ts';
 import { type EventName, next, type StateName, settled } from './states.ts';
 
@@ -31,7 +31,8 @@ export type Settings = PaymentSource & {
 // The buyer waits and looks while money is on its way; otherwise somebody else has to act first.
 const POLL_MS = { moving: 700, waiting: 2_500, settled: 15_000 } as const;
 const moving: ReadonlySet<StateName> = new Set(['preparing', 'submitted', 'confirming', 'cancel_requested']);
-const MAX_BACKOFF_MS = 30_000;
+// Somebody waits and looks.
+const MAX_BACKOFF_MS = 15_000;
 // While events come, a reading only covers one that was lost.
 const POLL_BESIDE_EVENTS_MS = 20_000;
 const EVENTS_RETRY_MS = 10_000;
@@ -156,18 +157,11 @@ export class Checkout {
   async handOver(returnUrl: string | null): Promise<void> {
     this.patch({ handoff: null });
     try {
-      const url = await handOver(this.#settings, returnUrl);
-      this.patch({ handoff: { url, ...(await this.#draw(url)) } });
+      const [{ qrPath }, url] = await Promise.all([import('./qr.ts'), handOver(this.#settings, returnUrl)]);
+      this.patch({ handoff: { url, ...qrPath(url) } });
     } catch {
       this.patch({ handoff: 'failed' });
     }
-  }
-
-  /** A QR code, by a file beside the API's other files: few need it, and in the single script it would weigh 4 KiB. */
-  async #draw(url: string): Promise<{ path: string; size: number }> {
-    const file = `${this.#settings.api.replace(/\/+$/, '')}/widget/v1/qr.js`;
-    const { qrPath }: typeof import('./qr.ts') = await import(/* @vite-ignore */ file);
-    return qrPath(url);
   }
 
   /** Tells the buyer's other devices what the wallet has sent; null: that it is gone. */
@@ -196,7 +190,7 @@ export class Checkout {
       return void this.send(status);
     }
     const sent = loadSent(this.paymentId);
-    const isSent = sent?.step === 'deposit' || sent?.step === 'batch';
+    const isSent = sent !== null && (sent.step === 'deposit' || sent.step === 'batch') && isAnswered(sent);
     const reported = this.#ignoresReport ? null : payment.reported_hash;
     const isUnderWay = isSent || reported !== null || relay?.status === 'queued' || relay?.status === 'submitted';
     const resume = () => this.send('resume', { transactionHash: sent?.hash ?? reported });

@@ -78,7 +78,7 @@ export function amount(words: Words, { payment }: Snapshot, units?: bigint): str
 export function screen(snapshot: Snapshot, words: Words, { rpcUrl = null }: { rpcUrl?: string | null } = {}): Screen {
   const { payment, name, step, steps } = snapshot;
   const chain = chainInfo(payment?.network_id ?? 0, rpcUrl);
-  const wallet = snapshot.wallet?.name ?? words.say('wallet.unnamed');
+  const wallet = snapshot.wallet?.name || words.say('wallet.unnamed');
   const price = amount(words, snapshot);
   const common: Values = { chain: chain.name, wallet, price, token: payment?.currency ?? '', coin: chain.coin };
   const say = (key: TextKey, values: Values = {}) => words.capital(words.say(key, { ...common, ...values }));
@@ -234,6 +234,7 @@ export function agreement(snapshot: Snapshot, words: Words): [string, string][] 
   ];
   return [
     ...sellers,
+    [words.say('agreement.token'), `${payment.currency} ${deal.token}`],
     [words.say('agreement.contract'), deal.diamond],
     pair('agreement.release', 'agreement.release.text', { operator: shortHex(terms.operator) }),
     pair('agreement.refund', 'agreement.refund.text', { time }),

@@ -6,7 +6,10 @@
 import type { Address, Hex } from 'viem';
 import type { Step } from './snapshot.ts';
 
-/** What a wallet sent for a payment: a transaction, or a batch whose transactions only the wallet knows at first. */
+/**
+ * What a wallet was asked to send for a payment: a transaction, or a batch whose transactions only the wallet knows at first. With
+ * neither hash nor batch it has not answered, or its answer got lost.
+ */
 export type Sent = {
   step: Step;
   hash: Hex | null;
@@ -20,6 +23,11 @@ export type Sent = {
 };
 
 const key = (paymentId: string) => `dealkeep.sent.${paymentId}`;
+
+/** Whether the wallet has answered that it was sent. */
+export function isAnswered({ hash, batchId }: Sent): boolean {
+  return hash !== null || batchId !== undefined;
+}
 
 /** Stores the transaction, in place of an earlier one. */
 export function storeSent(paymentId: string, sent: Sent): void {
@@ -65,7 +73,7 @@ function isSent(value: unknown): value is Sent {
     value !== null &&
     ['reset', 'approve', 'deposit', 'batch'].includes(Reflect.get(value, 'step')) &&
     (/^0x[0-9a-f]{64}$/i.test(String(Reflect.get(value, 'hash'))) ||
-      typeof Reflect.get(value, 'batchId') === 'string') &&
+      ['batchId', 'nonce'].some((name) => Reflect.get(value, name) !== undefined)) &&
     typeof Reflect.get(value, 'chainId') === 'number'
   );
 }

@@ -8,7 +8,7 @@ import type { StateName } from './states.ts';
 /** What a wallet is asked for on the way to a deposit: signatures (permit, authorize, permit2) and transactions. */
 export type Step = 'reset' | 'approve' | 'permit' | 'authorize' | 'permit2' | 'deposit' | 'batch';
 
-/** A wallet to choose. */
+/** A wallet to choose; the one that tells no name has an empty one. */
 export type WalletChoice = { id: string; name: string; icon: string | null };
 
 /** What can go wrong with wallet, chain or payment service once a wallet was chosen. */

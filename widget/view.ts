@@ -112,7 +112,7 @@ export function view(options: ViewOptions): TemplateResult {
             <p part="text">${shown.text}</p>
           </div>
         </div>
-        ${snapshot.name === 'ready' && snapshot.wallets.length > 0 ? walletList(snapshot, choose) : nothing}
+        ${snapshot.name === 'ready' && snapshot.wallets.length > 0 ? walletList(snapshot, words, choose) : nothing}
         ${snapshot.name === 'ready' ? otherDevice(snapshot, words, handOver) : nothing}
         ${snapshot.name === 'short_of_token' ? missing(snapshot, words, copy) : nothing}
         ${snapshot.name === 'review' ? terms(snapshot, words) : nothing}
@@ -186,7 +186,7 @@ function currentStage({ name, step, steps, signed }: Snapshot): number | undefin
   return stageOf[name];
 }
 
-function walletList({ wallets }: Snapshot, choose: (id: string) => void): TemplateResult {
+function walletList({ wallets }: Snapshot, words: Words, choose: (id: string) => void): TemplateResult {
   return html`
     <ul class="wallets">
       ${wallets.map(
@@ -194,7 +194,7 @@ function walletList({ wallets }: Snapshot, choose: (id: string) => void): Templa
           <li>
             <button part="button" class="wallet" @click=${() => choose(id)}>
               ${image ? html`<img src=${image} alt="" width="28" height="28" />` : html`<span class="blank" aria-hidden="true"></span>`}
-              <span>${name}</span>${arrow}
+              <span>${name || words.capital(words.say('wallet.unnamed'))}</span>${arrow}
             </button>
           </li>
         `,
@@ -242,7 +242,7 @@ function missing(snapshot: Snapshot, words: Words, copy: ViewOptions['copy']): T
 
 function terms(snapshot: Snapshot, words: Words): TemplateResult {
   return html`
-    <details part="details">
+    <details part="details" open>
       <summary>${words.say('label.details')}</summary>
       <dl>
         ${agreement(snapshot, words).map(
@@ -318,7 +318,7 @@ function account(snapshot: Snapshot, words: Words, act: (action: Action) => void
   const balance = balanceUnits === null || name !== 'review' ? '' : amount(words, snapshot, balanceUnits);
   return html`
     <p class="line">
-      <span><bdi>${wallet.name}</bdi> <code title=${address}>${shortHex(address)}</code> <bdi class="balance">${balance}</bdi></span>
+      <span><bdi>${wallet.name || words.capital(words.say('wallet.unnamed'))}</bdi> <code title=${address}>${shortHex(address)}</code> <bdi class="balance">${balance}</bdi></span>
       ${
         name === 'review'
           ? html`<button part="button" class="link" data-action="another" @click=${() => act('another')}>${words.say('action.change_wallet')}</button>`

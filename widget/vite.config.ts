@@ -4,12 +4,13 @@ import { defineConfig, type Plugin } from 'vite';
 
 const LANGUAGES = ['en', 'de', 'fr', 'es', 'tr', 'ar'];
 
-/** In the one script the other languages would be half of it, and few need rails or decide later: it loads what is wanted from beside itself. */
+/** In the one script the other languages would be half of it, and few need rails, a QR code or decide later: it loads what is wanted from beside itself. */
 const besideScript: Plugin = {
   name: 'beside-script',
   enforce: 'pre',
   resolveId(source) {
-    if (source === './rails/rails.ts') return { id: './rails.js', external: true };
+    const [, own] = /^\.\/(?:rails\/)?(rails|qr)\.ts$/.exec(source) ?? [];
+    if (own) return { id: `./${own}.js`, external: true };
     const [, code] = /languages\/(\w+)\.json$/.exec(source) ?? [];
     return code && code !== 'en' ? { id: `./language-${code}.js`, external: true } : null;
   },

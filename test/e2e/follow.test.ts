@@ -1,7 +1,7 @@
 // After something was sent: sped up, cancelled, dropped, another tab, another device, a service that fails or falls silent.
+import type { Route } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { usdcAbi } from '../../contracts/abi.ts';
-import type { StateName } from '../../widget/states.ts';
 import { strangerAddress } from '../support/wallet.ts';
 import { openStage, type Stage, shortly } from './checkout.ts';
 import { ScriptedWallet } from './scripted-wallet.ts';
@@ -48,6 +48,98 @@ describe('a deposit in the wallet', () => {
     wallet.keeps = null;
     await checkout.press('Check again');
     await checkout.until('review');
+    await checkout.takeWay('allowance');
+    await checkout.press(/^Pay/);
+    await checkout.until('funded');
+    await checkout.close();
+  });
+
+  test('is followed while its wallet is on another chain, where nobody knows of it', async () => {
+    const { wallet, checkout } = await sent('speed_up');
+    await wallet.moveTo(1);
+    // Long enough for the nonce of the other chain to be seen.
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    await checkout.until('submitted');
+    await wallet.moveTo(stack.chainId);
+    await wallet.replace();
+    await checkout.until('funded');
+    expect(wallet.deeds).toEqual(['connect', 'approve', 'deposit']);
+    await checkout.close();
+  });
+
+  test('is followed while its wallet is locked', async () => {
+    const { wallet, checkout } = await sent('cancel');
+    await wallet.lock();
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    await checkout.until('submitted');
+    await wallet.replace();
+    await checkout.says('The transaction was cancelled');
+    await checkout.close();
+  });
+
+  test('that its node forgets: said so after a while, and paid in a second attempt', async () => {
+    const { wallet, checkout } = await sent('drop');
+    await checkout.page.evaluate('(() => { const now = Date.now; Date.now = () => now() + 60_000; })()');
+    await checkout.says('The transaction got lost');
+    wallet.keeps = null;
+    await checkout.press('Check again');
+    await checkout.until('review');
+    await checkout.takeWay('allowance');
+    await checkout.press(/^Pay/);
+    await checkout.until('funded');
+    await checkout.close();
+  });
+
+  test('whose answer gets lost in an error: it is waited for, and not asked for again', async () => {
+    const wallet = await ScriptedWallet.open(stack);
+    Object.assign(wallet, { keeps: 'speed_up', losesAnswers: true });
+    const checkout = await stage.open(await payable(), [wallet]);
+    await checkout.connect(wallet);
+    await checkout.press(/^Pay/);
+    await checkout.says('could not do it');
+    await checkout.press('Try again');
+    await checkout.until('checking');
+    await wallet.replace();
+    await checkout.until('funded');
+    expect(wallet.deeds).toEqual(['connect', 'approve', 'deposit']);
+    await checkout.close();
+  });
+
+  test('that is agreed to after a reload: it is waited for, and not asked for again', async () => {
+    const wallet = await ScriptedWallet.open(stack);
+    wallet.keeps = 'speed_up';
+    const checkout = await stage.open(await payable(), [wallet]);
+    await checkout.connect(wallet);
+    const answer = wallet.hold('deposit');
+    await checkout.press(/^Pay/);
+    await wallet.asked('deposit');
+    await checkout.page.reload();
+    await checkout.until('review');
+    answer();
+    await expect.poll(() => wallet.isKeeping).toBe(true);
+    await checkout.takeWay('allowance');
+    await checkout.press(/^Pay/);
+    await checkout.until('checking');
+    await checkout.page.reload();
+    await checkout.until('checking');
+    await wallet.replace();
+    await checkout.until('funded');
+    expect(wallet.deeds).toEqual(['connect', 'approve', 'deposit']);
+    await checkout.close();
+  });
+
+  test('that was refused, and something else sent: nobody waits for it', async () => {
+    const wallet = await ScriptedWallet.open(stack);
+    const checkout = await stage.open(await payable(), [wallet]);
+    await checkout.connect(wallet);
+    wallet.hold('deposit');
+    await checkout.press(/^Pay/);
+    await wallet.asked('deposit');
+    const { client, mined } = wallet.wallet;
+    await mined(await client.sendTransaction({ to: strangerAddress(), value: 1n }));
+    await checkout.page.reload();
+    await checkout.until('review');
+    wallet.agree('deposit');
     await checkout.takeWay('allowance');
     await checkout.press(/^Pay/);
     await checkout.until('funded');
@@ -140,53 +232,67 @@ describe('a batch', () => {
   });
 });
 
-describe('a reload', () => {
-  test('at every state on the way: it goes on where it can, and asks for nothing twice that was given', async () => {
+describe('a signature that is handed in', () => {
+  /** A checkout whose signature is ready, for a service that `answers` so. */
+  async function handIn(answers: (route: Route) => unknown) {
     const wallet = await ScriptedWallet.open(stack);
+    wallet.way = null;
     const checkout = await stage.open(await payable(), [wallet]);
-    const reloaded = async (...states: StateName[]) => {
-      await checkout.page.reload();
-      return await checkout.until(...states);
-    };
-    await checkout.until('ready');
-    await reloaded('ready');
-    const connect = wallet.hold('connect');
-    await checkout.press(wallet.name);
-    await checkout.until('connecting');
-    await reloaded('ready');
-    connect();
-    wallet.agree('connect');
+    await checkout.page.route('**/relay', answers);
     await checkout.connect(wallet);
-    await reloaded('review');
-    await checkout.takeWay('approve');
-    const approve = wallet.hold('approve');
     await checkout.press(/^Pay/);
-    await checkout.until('signing');
-    await reloaded('review');
-    wallet.decline('approve');
-    approve();
-    await checkout.takeWay('approve');
-    await checkout.press(/^Pay/);
-    await checkout.until('stopped');
-    await reloaded('review');
-    wallet.agree('approve');
-    wallet.hidesReceipts = true;
-    await checkout.takeWay('approve');
-    await checkout.press(/^Pay/);
-    await checkout.until('mining');
-    // The approval that was sent is waited for, so that it is not signed again.
-    await reloaded('checking');
-    wallet.hidesReceipts = false;
-    await checkout.until('review');
-    wallet.keeps = 'speed_up';
-    await checkout.takeWay('allowance');
-    await checkout.press(/^Pay/);
-    await checkout.until('submitted');
-    await reloaded('submitted');
-    await wallet.replace();
+    return { wallet, checkout };
+  }
+
+  test('and whose answer gets lost: the deposit is seen, and paid once', async () => {
+    const { wallet, checkout } = await handIn(async (route) => {
+      await route.fetch();
+      await route.abort();
+    });
     await checkout.until('funded');
-    await reloaded('funded');
-    expect(wallet.deeds.filter((deed) => deed === 'deposit')).toHaveLength(1);
+    expect(wallet.deeds).toEqual(['connect', 'authorize']);
+    expect(await wallet.wallet.balance()).toBe(1_000_000_000n - 25_500_000n);
+    await checkout.close();
+  });
+
+  test.each([500, 429])('answered by %i: nothing is lost, and there is another way', async (status) => {
+    const { wallet, checkout } = await handIn((route) => route.fulfill({ status, json: {} }));
+    await checkout.until('stopped');
+    await checkout.page.unroute('**/relay');
+    await checkout.press(status === 500 ? 'Try again' : 'Check again');
+    if ((await checkout.until('review', 'funded')) === 'review') await checkout.press(/^Pay/);
+    await checkout.until('funded');
+    expect(await wallet.wallet.balance()).toBe(1_000_000_000n - 25_500_000n);
+    await checkout.close();
+  });
+
+  test('and never answered: said so after a while, and tried again', async () => {
+    const { wallet, checkout } = await handIn(() => undefined);
+    await checkout.says('The payment service does not answer');
+    await checkout.page.unroute('**/relay');
+    await checkout.press('Try again');
+    await checkout.until('funded');
+    expect(wallet.deeds).toEqual(['connect', 'authorize']);
+    expect(await wallet.wallet.balance()).toBe(1_000_000_000n - 25_500_000n);
+    await checkout.close();
+  });
+
+  test('and that the service cannot send in the end: said so, and paid from the wallet', async () => {
+    let relay = { status: 'queued', error: null as string | null };
+    const { checkout } = await handIn(async (route) => {
+      await checkout.alterAnswers((data) => Object.assign(data, { relay }));
+      await route.fulfill({ status: 202, json: {} });
+    });
+    await checkout.until('submitted');
+    relay = { status: 'failed', error: 'reverted' };
+    await checkout.says('could not be sent for you');
+    await checkout.press('Check again');
+    await checkout.until('review');
+    await checkout.takeWay('permit');
+    await checkout.press(/^Pay/);
+    await checkout.until('submitted', 'mined', 'funded');
+    await checkout.reconnect();
+    await checkout.until('funded');
     await checkout.close();
   });
 });

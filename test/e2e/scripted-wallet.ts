@@ -53,6 +53,12 @@ const SIGNATURES: Record<string, Deed> = {
 const ICON =
   'data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHZpZXdCb3g9IjAgMCAzMiAzMiI+PHJlY3Qgd2lkdGg9IjMyIiBoZWlnaHQ9IjMyIiByeD0iOCIgZmlsbD0iIzMzNGRiMyIvPjxjaXJjbGUgY3g9IjE2IiBjeT0iMTYiIHI9IjciIGZpbGw9IiNmZmYiLz48L3N2Zz4=';
 
+/** What a node of another chain answers: another world, in which the account has sent more than in ours. */
+function elsewhere(method: string): unknown {
+  if (method === 'eth_call' || method === 'eth_getCode') return '0x';
+  return /Transaction(ByHash|Receipt)$/.test(method) ? null : '0xffff';
+}
+
 /** A wallet with its own account; `inject` puts it into pages. */
 export class ScriptedWallet {
   readonly name: string;
@@ -79,6 +85,10 @@ export class ScriptedWallet {
   signs = true;
   /** Signs typed data as a smart account does, with more than 65 bytes. */
   signsLong = false;
+  /** Sends a deposit, and answers with an error all the same. */
+  losesAnswers = false;
+  /** How it shows itself: by EIP-6963, as `window.ethereum` alone, or so a second after the page was loaded. */
+  appears: 'announced' | 'injected' | 'late' = 'announced';
   /** Sends a deposit even when it must revert. */
   insists = false;
   /** What its owner does with a deposit before any node has it: the next one takes its nonce. */
@@ -88,6 +98,8 @@ export class ScriptedWallet {
   readonly #stack: EscrowChain;
   #account: Address;
   #connected = false;
+  /** Nonce of the deposit that it keeps. */
+  #kept: number | null = null;
   /** Speeds up or cancels the deposit that it keeps. */
   replace: () => Promise<void> = async () => undefined;
   readonly #batches = new Map<string, Hex[]>();
@@ -116,6 +128,11 @@ export class ScriptedWallet {
 
   get address(): Address {
     return this.wallet.address;
+  }
+
+  /** Whether it keeps a deposit that no node has seen. */
+  get isKeeping(): boolean {
+    return this.#kept !== null;
   }
 
   /** Declines this deed from now on. */
@@ -184,6 +201,12 @@ export class ScriptedWallet {
     await this.#emit('accountsChanged', [account]);
   }
 
+  /** Is locked, by itself after a while: it shows no account any more, and still reads. */
+  async lock(): Promise<void> {
+    this.#connected = false;
+    await this.#emit('accountsChanged', []);
+  }
+
   async #emit(event: string, value: unknown): Promise<void> {
     for (const page of this.#pages) {
       if (page.isClosed()) continue;
@@ -242,6 +265,10 @@ export class ScriptedWallet {
       default:
         if (!this.online) throw new WalletError(-32603, 'fetch failed');
         if (this.silent) return await new Promise(() => undefined);
+        if (chainId !== this.#stack.chainId) return elsewhere(method);
+        if (method === 'eth_getTransactionCount' && params[1] === 'pending' && this.#kept !== null) {
+          return `0x${(this.#kept + 1).toString(16)}`;
+        }
         if (this.hidesReceipts && method === 'eth_getTransactionReceipt') return null;
         return await this.wallet.client.request({ method, params } as never);
     }
@@ -255,10 +282,17 @@ export class ScriptedWallet {
     const isReset = selector === APPROVE && BigInt(`0x${data.slice(74)}`) === 0n;
     await this.#ask(isDeposit ? 'deposit' : isAct ? 'act' : isReset ? 'reset' : 'approve');
     if (isDeposit && this.insists) return await this.#insist({ to, data });
-    if (isDeposit && this.keeps) return await this.#keep({ to, data });
+    if (isDeposit && this.keeps) return await this.#lose(this.#keep({ to, data }));
     const own = selector === APPROVE && this.approveUnits !== null;
     const units = (this.approveUnits ?? 0n).toString(16).padStart(64, '0');
     return await this.wallet.client.sendTransaction({ to, data: own ? `${slice(data, 0, 36)}${units}` : data });
+  }
+
+  /** The answer, unless it is to get lost. */
+  async #lose(answer: Promise<Hex>): Promise<Hex> {
+    const hash = await answer;
+    if (this.losesAnswers) throw new WalletError(-32603, 'Internal error.');
+    return hash;
   }
 
   async #sign({ domain, types, primaryType, message }: TypedData): Promise<Hex> {
@@ -295,8 +329,10 @@ export class ScriptedWallet {
   async #keep(call: { to: Address; data: Hex }): Promise<Hex> {
     const { client, account } = this.wallet;
     const prepared = await client.prepareTransactionRequest({ ...call, account });
+    const { nonce } = prepared;
+    this.#kept = this.keeps === 'drop' ? null : nonce;
     this.replace = async () => {
-      const { nonce } = prepared;
+      this.#kept = null;
       if (this.keeps === 'speed_up') await this.wallet.mined(await client.sendTransaction({ ...call, nonce }));
       if (this.keeps === 'cancel') {
         await this.wallet.mined(await client.sendTransaction({ to: account.address, value: 0n, nonce }));
@@ -319,6 +355,12 @@ export class ScriptedWallet {
         removeListener(event, listener) { listeners[event]?.delete(listener); return provider; },
       };
       window.${this.#binding}_emit = (event, value) => listeners[event]?.forEach((listener) => listener(value));
+      const inject = () => { window.ethereum = provider; };
+      if (${this.appears === 'injected'}) return inject();
+      if (${this.appears === 'late'}) {
+        const initialize = () => { inject(); window.dispatchEvent(new Event('ethereum#initialized')); };
+        return window.addEventListener('load', () => setTimeout(initialize, 1000));
+      }
       const info = ${JSON.stringify(info)};
       const announce = () => window.dispatchEvent(
         new CustomEvent('eip6963:announceProvider', { detail: Object.freeze({ info, provider }) }));

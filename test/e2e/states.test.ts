@@ -65,9 +65,9 @@ test('from choosing a wallet to the release, by keyboard alone', async () => {
   await checkout.picture('review-ways', 0.85);
   await inspect(checkout, 'review');
   await checkout.takeWay('approve');
+  await checkout.picture('review-terms', 0.85);
   await reach(/What you agree to/);
   await keyboard.press('Enter');
-  await checkout.picture('review-terms', 0.85);
   await inspect(checkout, 'review');
   answer = wallet.hold('approve');
   await reach(/^\s*Pay /);

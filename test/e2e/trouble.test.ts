@@ -189,7 +189,7 @@ describe('the payment service', () => {
     await checkout.cutOff();
     await checkout.press(/^Pay/);
     await checkout.until('stopped');
-    await checkout.says('Nothing was signed');
+    await checkout.says('Nothing is ever paid twice');
     expect(wallet.deeds).toEqual(['connect']);
     await checkout.page.unrouteAll();
     await checkout.press('Try again');

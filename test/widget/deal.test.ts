@@ -4,10 +4,12 @@ import { toFunctionSignature } from 'viem/utils';
 import { describe, expect, test } from 'vitest';
 import { escrowAbi } from '../../contracts/abi.ts';
 import { dealId, offerId, type Terms } from '../../contracts/terms.ts';
+import { readBatch } from '../../widget/deposit/batch.ts';
 import { agreeOnId, dealIdFor, Mismatch, openDeal } from '../../widget/deposit/deal.ts';
 import { depositCall } from '../../widget/deposit/escrow.ts';
 import { contractErrors, problemOf } from '../../widget/deposit/problem.ts';
 import type { ChainPayment, TermsJson } from '../../widget/payment.ts';
+import type { ProblemCode } from '../../widget/snapshot.ts';
 
 const address = (digit: string): Address => `0x${digit.repeat(40)}`;
 const terms: Terms = {
@@ -209,9 +211,32 @@ describe('the pinned calls', () => {
   });
 });
 
+describe('readBatch', () => {
+  const hash = `0x${'ab'.repeat(32)}`;
+  test.each([
+    [100, 'pending'],
+    [200, 'mined'],
+    [400, 'failed'],
+    [500, 'failed'],
+    [600, 'failed'],
+    // Of wallets that keep to the standard's first version, or to none: never a failure that is none.
+    ['PENDING', 'pending'],
+    ['CONFIRMED', 'pending'],
+    [undefined, 'pending'],
+    [null, 'pending'],
+  ])('status %j is %s', async (status, state) => {
+    const receipts = [{ transactionHash: hash }];
+    expect(await readBatch({ request: async () => ({ status, receipts }) }, 'id')).toEqual({ state, hash });
+    expect(await readBatch({ request: async () => ({ status, receipts: 'none' }) }, 'id')).toEqual({
+      state,
+      hash: null,
+    });
+  });
+});
+
 describe('problemOf', () => {
   const closed = `${toFunctionSelector('OfferClosed(bytes32)')}${'00'.repeat(32)}`;
-  test.each([
+  const told: [string, unknown, ProblemCode][] = [
     ['a refusal', { code: 4001 }, 'rejected'],
     ['a refusal that wagmi wrapped', { code: 4001, cause: { code: 4001 } }, 'rejected'],
     ['a failure that wagmi wrapped into a refusal', { code: 4001, cause: { code: -32602 } }, 'wallet_failed'],
@@ -222,7 +247,21 @@ describe('problemOf', () => {
     ['a revert of another contract', { code: 3, data: '0x12345678' }, 'reverted'],
     ['a revert in words alone', { code: -32000, message: 'execution reverted' }, 'reverted'],
     ['no error at all', undefined, 'wallet_failed'],
-  ])('%s', (_, error, code) => {
+    ['a text', 'User rejected the request.', 'wallet_failed'],
+  ];
+  test.each(told)('%s', (_, error, code) => {
     expect(problemOf(error).code).toBe(code);
+  });
+
+  const codes: Partial<Record<ProblemCode, number[]>> = {
+    rejected: [4001, 4100, 5000, 5750],
+    wallet_busy: [-32002],
+    unknown_chain: [4902],
+    network_down: [4900, 4901, -32005],
+    wallet_failed: [4200, 5700, 5710, 5720, 5740, 5760, -32000, -32601, -32602, -32603],
+  };
+  test.each(Object.entries(codes))('%s is told by %j', (problem, numbers) => {
+    for (const code of numbers) expect(problemOf({ code }).code, `${code}`).toBe(problem);
+    for (const code of numbers) expect(problemOf({ code: -1, cause: { code } }).code, `${code}`).toBe(problem);
   });
 });

@@ -70,7 +70,10 @@ describe.each(files)('$name', ({ code, texts, english }) => {
     // Words that these languages share.
     expect(
       same.filter(
-        (key) => !['stage.wallet', 'stage.confirmation', 'label.transaction', 'mismatch.token'].includes(key),
+        (key) =>
+          !['stage.wallet', 'stage.confirmation', 'label.transaction', 'mismatch.token', 'agreement.token'].includes(
+            key,
+          ),
       ),
     ).toEqual([]);
   });

@@ -301,7 +301,7 @@ export class Desk {
     if (turn !== this.#turn) return;
     this.#patch({ stage: 'mining', hash });
     await follow(
-      { hash, account, ...(nonce !== undefined && { nonce }) },
+      { hash, account, chainId: this.#ground.place.chainId, ...(nonce !== undefined && { nonce }) },
       {
         provider: () => this.#ground.node ?? provider,
         isWanted: () => turn === this.#turn,

@@ -43,7 +43,7 @@ export async function readBatch(provider: Provider, id: string): Promise<BatchSt
   const receipts: unknown[] = Array.isArray(answer.receipts) ? answer.receipts : [];
   const hash: unknown = Object(receipts.at(-1)).transactionHash;
   const status = Number(answer.status);
-  // 1xx: not complete yet, 2xx: in a block, the rest: failed off the chain or on it.
-  const state = status < 200 ? 'pending' : status < 300 ? 'mined' : 'failed';
+  // 1xx: not complete yet, 2xx: in a block, above: failed off the chain or on it. What is no number says none of that.
+  const state = status >= 300 ? 'failed' : status >= 200 ? 'mined' : 'pending';
   return { state, hash: typeof hash === 'string' && /^0x[0-9a-f]{64}$/i.test(hash) ? (hash as Hex) : null };
 }

@@ -137,6 +137,11 @@ export function agreeOnId(deal: Deal, leg: Leg, payer: Address, dealHash: Hex): 
   agree('deal', dealHash, dealIdFor(deal, leg, payer));
 }
 
+/** @throws Mismatch when the token counts in other units than the amount is shown in. */
+export function agreeOnDecimals({ price_decimals }: { price_decimals: number }, decimals: number): void {
+  agree('amount', price_decimals, decimals);
+}
+
 /** The terms as JSON carries them. @throws Mismatch with the field that is none */
 export function termsOf(json: TermsJson): Terms {
   const whole = (name: keyof Terms) => {

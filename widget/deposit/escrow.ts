@@ -25,6 +25,7 @@ const depositSelector = toFunctionSelector(`deposit(${termsType})`);
 const depositManySelector = toFunctionSelector(`depositMany(${termsType}[])`);
 const dealIdSelector = toFunctionSelector(`dealId(${termsType})`);
 const permit2Selector = toFunctionSelector('permit2()');
+const decimalsSelector = toFunctionSelector('decimals()');
 const getDealSelector = toFunctionSelector('getDeal(bytes32)');
 
 const tuple = termsTuple[0];
@@ -54,6 +55,8 @@ export type Call = { to: Address; data: Hex };
 /** What the chain says about a wallet that wants to pay. */
 export type Funds = {
   tokenUnits: bigint;
+  /** Of the token, as it says itself. */
+  decimals: number;
   allowanceUnits: bigint;
   /** The chain's coin, in wei. */
   coinUnits: bigint;
@@ -137,11 +140,12 @@ export async function readFunds(
       to: token,
       data: encodeCall('allowance(address,address)', [account, spender]),
     });
-  const [tokenUnits, allowanceUnits, coin, gasPrice, code, ownPermit2, permit2Units] = await Promise.all([
+  const [tokenUnits, decimals, allowanceUnits, coin, gasPrice, code, ownPermit2, permit2Units] = await Promise.all([
     word(provider, {
       to: token,
       data: encodeCall('balanceOf(address)', [account]),
     }),
+    word(provider, { to: token, data: decimalsSelector }),
     allowance(diamond),
     read(provider, 'eth_getBalance', [account, 'latest']),
     read(provider, 'eth_gasPrice'),
@@ -152,6 +156,7 @@ export async function readFunds(
   const named = permit2 !== null && ownPermit2 === BigInt(permit2) ? permit2 : null;
   return {
     tokenUnits,
+    decimals: Number(decimals),
     allowanceUnits,
     coinUnits: BigInt(coin),
     gasPriceUnits: BigInt(gasPrice),

@@ -1,18 +1,19 @@
 /**
  * Owns the way from a chosen wallet to a sent deposit, along one of the routes. It reads the payment anew before each question to
  * the wallet, asks for what the route needs and no more, and stores what was sent before it shows progress. That a payment is
- * funded only the API says: nothing here does.
+ * funded only the API says: nothing here does. In one piece, since each step asks whether the buyer's last decision still stands.
  */
 import type { Address, Hex } from 'viem';
 import { chainInfo } from '../chains.ts';
 import type { Checkout } from '../checkout.ts';
 import { PaymentError } from '../payment.ts';
 import { type RouteName, routeOf } from '../routes.ts';
-import { alone, forgetSent, loadSent, type Sent, storeSent } from '../sent.ts';
+import { alone, forgetSent, isAnswered, loadSent, type Sent, storeSent } from '../sent.ts';
 import type { Step } from '../snapshot.ts';
-import { inWallet } from '../states.ts';
+import { inWallet, next } from '../states.ts';
+import { askToSend, isOut } from './asking.ts';
 import { sendBatch } from './batch.ts';
-import { agreeOnId, type Deal, dealIdFor, openDeal } from './deal.ts';
+import { agreeOnDecimals, agreeOnId, type Deal, dealIdFor, openDeal } from './deal.ts';
 import {
   approveCall,
   type Call,
@@ -32,7 +33,7 @@ import {
 import { Problem, problemOf } from './problem.ts';
 import { type Signed, signAuthorization, signPermit, signPermit2 } from './signatures.ts';
 import { type Connection, Wallets } from './wallets.ts';
-import { follow } from './watch.ts';
+import { type Followed, follow } from './watch.ts';
 import { findWays } from './ways.ts';
 
 type Question = Step | 'connect' | 'switch' | 'check';
@@ -80,7 +81,7 @@ export class DepositFlow {
     if (!connection || turn !== this.#turn) return;
     this.#use(connection);
     const sent = loadSent(this.#checkout.paymentId);
-    if (this.#checkout.snapshot.name === 'submitted' && sent) void this.#followDeposit(sent, turn);
+    if (this.#checkout.snapshot.name === 'submitted' && sent && isAnswered(sent)) void this.#followDeposit(sent, turn);
     else if (this.#checkout.snapshot.name === 'ready') await this.check();
   }
 
@@ -130,10 +131,11 @@ export class DepositFlow {
       const chainId = await readChainId(provider);
       if (turn !== this.#turn) return;
       if (chainId !== deal.chainId) return void this.#checkout.send('strange');
-      await this.#finishAllowance(turn);
+      await this.#finishSent(turn);
       const { payment } = this.#checkout.snapshot;
-      if (!payment) return;
+      if (!payment || turn !== this.#turn) return;
       const { funds, ways: open } = await findWays(provider, account, deal, payment);
+      agreeOnDecimals(payment, funds.decimals);
       this.#permit2 = funds.permit2;
       const ways = open.filter(({ route }) => !this.#closed.has(route));
       const way =
@@ -228,11 +230,15 @@ export class DepositFlow {
     const connection = await this.#verifiedConnection(turn, { asPayer: step !== 'permit' });
     const { payment, route } = this.#checkout.snapshot;
     if (!connection || !this.#deal || !payment || turn !== this.#turn) return false;
-    const signed = await this.#signature(step, connection, this.#deal);
+    const isRelayed = route !== null && routeOf(route).relayed === true;
+    // What could not be handed in is not signed twice.
+    const kept = isRelayed && this.#signed?.step === step ? this.#signed : null;
+    const signed = kept ?? (await this.#signature(step, connection, this.#deal));
     if (turn !== this.#turn) return false;
     this.#signed = signed;
+    if (isRelayed) return await this.#relay(signed, connection.account, turn);
     this.#checkout.patch({ signed: this.#checkout.snapshot.signed + 1 });
-    return route && routeOf(route).relayed ? await this.#relay(signed, connection.account, turn) : true;
+    return true;
   }
 
   async #signature(step: Signed['step'], { provider, account }: Connection, deal: Deal): Promise<Signed> {
@@ -273,22 +279,13 @@ export class DepositFlow {
     const { provider, account } = connection;
     const call = this.#callOf(step, deal, account);
     if (!(await this.#isPossible(provider, account, call))) return false;
-    const nonce = await readNonce(provider, account, 'pending').catch(() => undefined);
-    if (turn !== this.#turn) return false;
-    const hash = await send(provider, account, call);
-    const sent = {
-      step,
-      hash,
-      account,
-      chainId: deal.chainId,
-      ...(nonce !== undefined && { nonce }),
-      sentAt: Date.now(),
-    };
-    // Stored even when the buyer went elsewhere meanwhile: the transaction is out.
-    storeSent(this.#checkout.paymentId, sent);
+    const sent = await this.#ask(step, connection, deal, turn, async () => ({
+      hash: await send(provider, account, call),
+    }));
+    if (!sent) return false;
     if (step === 'deposit') return this.#submitted(sent);
     if (!this.#checkout.send('send', { step })) return false;
-    await this.#mined(sent, turn);
+    await this.#mined(sent, turn, { mustStay: true });
     if (turn !== this.#turn) return false;
     forgetSent(this.#checkout.paymentId);
     // Wallets let their owner allow less than was asked for.
@@ -307,11 +304,26 @@ export class DepositFlow {
     const { allowanceUnits } = await readFunds(provider, deal, account, null);
     const reset = allowanceUnits > 0n ? [approveCall(deal, 0n)] : [];
     const calls = [...reset, approveCall(deal, deal.amountUnits), depositCall(deal)];
-    if (turn !== this.#turn) return false;
-    const batchId = await sendBatch(provider, account, deal.chainId, calls);
-    const sent: Sent = { step: 'batch', hash: null, batchId, account, chainId: deal.chainId, sentAt: Date.now() };
-    storeSent(this.#checkout.paymentId, sent);
-    return this.#submitted(sent);
+    const sent = await this.#ask('batch', connection, deal, turn, async () => ({
+      batchId: await sendBatch(provider, account, deal.chainId, calls),
+    }));
+    return sent !== null && this.#submitted(sent);
+  }
+
+  /** Asks the wallet to send; null when the checkout went elsewhere, to what the wallet has sent already too. */
+  async #ask(
+    step: Sent['step'],
+    { provider, account }: Connection,
+    { chainId }: Deal,
+    turn: number,
+    send: () => Promise<Partial<Sent>>,
+  ): Promise<Sent | null> {
+    const isWanted = () => turn === this.#turn;
+    const question = { step, account, chainId, provider, isWanted, send };
+    const sent = await askToSend(this.#checkout.paymentId, question);
+    if (sent !== 'out') return sent;
+    void this.check();
+    return null;
   }
 
   #submitted(sent: Sent): true {
@@ -361,24 +373,33 @@ export class DepositFlow {
     return this.#signed ? signedDepositCall(deal, account, this.#signed) : depositCall(deal);
   }
 
-  /** Waits for a change of the allowance that was sent before a reload, so that it is not signed twice. */
-  async #finishAllowance(turn: number): Promise<void> {
+  /** Waits for what was sent before a reload or without an answer, so that nothing is signed twice. */
+  async #finishSent(turn: number): Promise<void> {
     const sent = loadSent(this.#checkout.paymentId);
-    if (!sent || !['reset', 'approve'].includes(sent.step) || sent.account !== this.#connection?.account) return;
-    await this.#mined(sent, turn).catch(() => undefined);
-    if (turn === this.#turn) forgetSent(this.#checkout.paymentId);
+    const { provider, account } = this.#connection ?? {};
+    if (!sent || !provider || !account || sent.account !== account) return;
+    if (!isAnswered(sent) && !isOut(sent, account, await readNonce(provider, account, 'pending'))) return;
+    const isThere = await this.#mined(sent, turn).then(
+      () => true,
+      () => false,
+    );
+    if (turn !== this.#turn) return;
+    forgetSent(this.#checkout.paymentId);
+    // That the deal is open, the API says soon.
+    if (isThere && (sent.step === 'deposit' || sent.step === 'batch')) this.#checkout.send('submit');
   }
 
   /** Follows what the API cannot see: a deposit that reverted, was sped up, cancelled or dropped in the wallet. */
   async #followDeposit(sent: Sent, turn: number): Promise<void> {
     let current = sent;
     try {
-      await this.#mined(sent, turn, (hash) => {
+      const onHash = (hash: Hex) => {
         current = { ...current, hash };
         storeSent(this.#checkout.paymentId, current);
         this.#checkout.patch({ transactionHash: hash });
         this.#checkout.reportSent(hash);
-      });
+      };
+      await this.#mined(sent, turn, { onHash });
       if (turn === this.#turn) this.#checkout.send('mine');
     } catch (error) {
       if (turn !== this.#turn) return;
@@ -387,16 +408,16 @@ export class DepositFlow {
     }
   }
 
-  async #mined(sent: Sent, turn: number, onHash?: (hash: Hex) => void): Promise<void> {
+  async #mined(sent: Sent, turn: number, options: Pick<Followed, 'mustStay' | 'onHash'> = {}): Promise<void> {
     await follow(sent, {
       provider: () => this.#connection?.provider ?? null,
       isWanted: () => turn === this.#turn,
       isDone: async () => {
         const [deal, provider] = [this.#deal, this.#connection?.provider];
-        if (!deal || !provider || sent.step !== 'deposit') return false;
+        if (!deal || !provider || (sent.step !== 'deposit' && sent.step !== 'batch')) return false;
         return await isOpened(provider, deal, dealIdFor(deal, deal.legs[0], sent.account));
       },
-      ...(onHash && { onHash }),
+      ...options,
     });
   }
 
@@ -419,7 +440,8 @@ export class DepositFlow {
     if (connection) {
       this.#use(connection);
       await this.check();
-    } else await this.chooseAnother();
+      // A locked wallet still tells what becomes of what it has sent.
+    } else if (next(this.#checkout.snapshot.name, 'back')) await this.chooseAnother();
   }
 
   #stop(error: unknown, step: Question, turn: number): void {

@@ -27,6 +27,8 @@ export type Connection = { wallet: WalletChoice; account: Address; provider: Pro
 /** EIP-6963 answers come within a tick; some wallets inject themselves later. */
 const RESTORE_TIMEOUT_MS = 1_000;
 const SWITCH_POLL_MS = 400;
+/** What some wallet apps tell once they have put themselves into a page, after it was loaded. */
+const INJECTED = 'ethereum#initialized';
 /** wagmi's id of the connector that has no name of its own. */
 const UNNAMED = 'injected';
 
@@ -54,7 +56,9 @@ export class Wallets {
       },
       storage: createStorage({ key: 'dealkeep.wallet', storage: pageStorage() }),
     });
+    window.addEventListener(INJECTED, onWallets);
     this.#stopWatching = [
+      () => window.removeEventListener(INJECTED, onWallets),
       watchConnectors(this.#config, { onChange: onWallets }),
       watchConnection(this.#config, {
         onChange: (connection, before) => {
@@ -167,7 +171,7 @@ export function transportOf(provider: Provider) {
 }
 
 function choiceOf({ id, name, icon }: Connector): WalletChoice {
-  return { id, name: id === UNNAMED ? 'Browser wallet' : name, icon: icon?.startsWith('data:image/') ? icon : null };
+  return { id, name: id === UNNAMED ? '' : name, icon: icon?.startsWith('data:image/') ? icon : null };
 }
 
 function isProvider(value: unknown): value is Provider {
