@@ -51,15 +51,19 @@ export function watchSent(paymentId: string, onChange: () => void): () => void {
 
 /** Runs the work while no other tab of this origin does so for the payment; false when one does. */
 export async function alone(paymentId: string, work: () => Promise<void>): Promise<boolean> {
-  // Insecure pages have no locks; the contract still opens a deal once only.
-  if (!navigator.locks) {
+  let isAsked = false;
+  try {
+    return await navigator.locks.request(`dealkeep.pay.${paymentId}`, { ifAvailable: true }, async (lock) => {
+      isAsked = true;
+      if (lock) await work();
+      return lock !== null;
+    });
+  } catch (error) {
+    if (isAsked) throw error;
+    // Insecure pages and sandboxed frames have no locks; the contract still opens a deal once only.
     await work();
     return true;
   }
-  return await navigator.locks.request(`dealkeep.pay.${paymentId}`, { ifAvailable: true }, async (lock) => {
-    if (lock) await work();
-    return lock !== null;
-  });
 }
 
 /** Forgets it: it failed, or its payment is over. */

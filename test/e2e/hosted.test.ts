@@ -1,8 +1,9 @@
 // The hosted checkout: opened once by a code in its fragment, from a QR code or a link, framed by nobody.
+import { Hono } from 'hono';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import type { Json } from '../api/marketplace.ts';
 import { strangerAddress } from '../support/wallet.ts';
-import { CheckoutPage, openStage, type Stage } from './checkout.ts';
+import { CheckoutPage, listen, openStage, type Stage } from './checkout.ts';
 import { ScriptedWallet } from './scripted-wallet.ts';
 
 const stack = inject('stack');
@@ -55,6 +56,61 @@ describe('the hosted checkout', () => {
     expect(await phone.violations()).toEqual([]);
     expect(phone.console.filter((line) => /policy|refused to/i.test(line))).toEqual([]);
     await Promise.all([phone.close(), desk.close()]);
+  });
+
+  test.each(['injected', 'late'] as const)(
+    'pays in a wallet app’s own browser, whose wallet is %s and tells no name',
+    async (appears) => {
+      const payment = await payable();
+      const { json } = await handOver(payment);
+      const wallet = await ScriptedWallet.open(stack);
+      Object.assign(wallet, { appears, way: null });
+      const phone = await visit(local(json.url), wallet);
+      await phone.until('ready');
+      await phone.press('Your wallet');
+      await phone.until('review');
+      await phone.says('Your wallet will ask you for one signature');
+      expect(await phone.violations(['light'])).toEqual([]);
+      await phone.page.reload();
+      await phone.until('review');
+      await phone.press(/^Pay/);
+      await phone.until('funded');
+      expect(wallet.deeds).toEqual(['connect', 'authorize']);
+      await phone.close();
+    },
+  );
+
+  test('is the way out of a frame that no wallet reaches', async () => {
+    const payment = await payable();
+    const app = new Hono();
+    app.get('/', (c) =>
+      c.html(`<title>Outside</title><iframe src="/frame" sandbox="allow-scripts allow-popups
+      allow-popups-to-escape-sandbox" width="480" height="900"></iframe>`),
+    );
+    app.get('/frame', (c) =>
+      c.html(`<!doctype html><html lang="en"><title>Inside</title><div id="pay"></div><script type="module">
+        import { mount } from '${stage.apiUrl}/widget/v1/mount.js';
+        mount('#pay', ${JSON.stringify({ api: stage.apiUrl, paymentId: payment.id, accessToken: payment.access_token })});
+      </script></html>`),
+    );
+    const outside = await listen(app);
+    const context = await stage.browser.newContext();
+    const page = await context.newPage();
+    await page.goto(outside.url);
+    const frame = page.frameLocator('iframe');
+    await frame.getByText('No wallet found in this browser').waitFor();
+    await frame.getByText('Pay on another device').click();
+    const link = await frame.getByRole('link', { name: 'The link' }).getAttribute('href');
+    const wallet = await ScriptedWallet.open(stack);
+    wallet.way = null;
+    const top = await visit(local(link ?? ''), wallet);
+    await top.connect(wallet);
+    await top.press(/^Pay/);
+    await top.until('funded');
+    await frame.getByRole('heading', { name: 'Paid', exact: true }).waitFor();
+    await top.close();
+    await context.close();
+    await outside.close();
   });
 
   test('says so when its code was used, or there is none', async () => {

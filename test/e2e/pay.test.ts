@@ -94,9 +94,12 @@ describe('paying', () => {
     await checkout.close();
   });
 
-  test('an allowance that is there already is used: one signature', async () => {
+  test.each([
+    ['exact', 0n],
+    ['larger', 1n],
+  ])('an allowance that is there already, %s, is used: one signature', async (_, more) => {
     const wallet = await ScriptedWallet.open(stack);
-    await allow(wallet, 'USDC', AMOUNT_UNITS);
+    await allow(wallet, 'USDC', AMOUNT_UNITS + more);
     wallet.way = 'allowance';
     const { payment } = await payable();
     const checkout = await stage.open(payment, [wallet]);
@@ -104,6 +107,7 @@ describe('paying', () => {
     await checkout.press(/^Pay/);
     await checkout.until('funded');
     expect(wallet.deeds).toEqual(['connect', 'deposit']);
+    expect(await allowance(wallet, 'USDC')).toBe(more);
     await checkout.close();
   });
 
@@ -210,6 +214,65 @@ describe('the wallet', () => {
     await checkout.until('short_of_token');
     await wallet.useAccount(wallet.address);
     await checkout.until('review');
+    await checkout.close();
+  });
+
+  test('that declines to add the chain is asked again', async () => {
+    const wallet = await ScriptedWallet.open(stack);
+    wallet.chains = [1];
+    const { payment } = await payable();
+    const checkout = await stage.open(payment, [wallet], { rpc: stack.rpcUrl });
+    await checkout.until('ready');
+    await checkout.press(wallet.name);
+    wallet.decline('add');
+    await checkout.press(/^Change to/);
+    await checkout.says('Network not changed');
+    wallet.agree('add');
+    await checkout.press('Try again');
+    await checkout.until('review');
+    await checkout.close();
+  });
+
+  test('that never answers whether to change its chain: the buyer looks again, or takes another', async () => {
+    const wallet = await ScriptedWallet.open(stack);
+    wallet.chains = [1, stack.chainId];
+    const { payment } = await payable();
+    const checkout = await stage.open(payment, [wallet]);
+    await checkout.until('ready');
+    await checkout.press(wallet.name);
+    wallet.hold('switch');
+    await checkout.press(/^Change to/);
+    await checkout.until('switching');
+    await checkout.press('Check again');
+    await checkout.until('wrong_chain');
+    await checkout.press(/^Change to/);
+    await checkout.until('switching');
+    // It changes without a word: its chain decides.
+    await wallet.moveTo(stack.chainId);
+    await checkout.until('review');
+    await checkout.close();
+  });
+
+  test('changes its account between approval and deposit: nothing is paid from the other', async () => {
+    const wallet = await ScriptedWallet.open(stack);
+    const other = await ScriptedWallet.open(stack);
+    const { payment } = await payable();
+    const checkout = await stage.open(payment, [wallet]);
+    await checkout.connect(wallet);
+    const answer = wallet.hold('approve');
+    await checkout.press(/^Pay/);
+    await wallet.asked('approve');
+    await wallet.useAccount(other.address);
+    answer();
+    await checkout.until('stopped');
+    await checkout.says('The wallet changed');
+    expect(wallet.deeds).not.toContain('deposit');
+    await wallet.useAccount(wallet.address);
+    await checkout.until('review');
+    await checkout.takeWay('allowance');
+    await checkout.press(/^Pay/);
+    await checkout.until('funded');
+    expect(wallet.deeds.filter((deed) => deed === 'approve')).toHaveLength(1);
     await checkout.close();
   });
 

@@ -92,6 +92,30 @@ describe('a way to pay', () => {
     expect((await pay(null, other, usdt())).deeds).toEqual(['batch']);
   });
 
+  test('is told before the wallet opens: amount, token, payee, who may release it, and when it comes back', async () => {
+    const wallet = await ScriptedWallet.open(stack);
+    wallet.way = null;
+    const payment = await payable();
+    const checkout = await stage.open(payment, [wallet]);
+    await checkout.connect(wallet);
+    const seen = await checkout.page.locator('dealkeep-checkout').evaluate((element) => {
+      // What is on the screen, without what is folded away.
+      const card: unknown = Reflect.get(Object(element.shadowRoot).querySelector('[data-state]'), 'innerText');
+      return String(card).replace(/\s+/g, ' ');
+    });
+    const { arguments: args } = (await stage.market.get(`/widget/payments/${payment.id}`, payment.access_token)).json
+      .contract;
+    const { payee, token, operator, settlementDeadline } = args[0];
+    const short = (address: string) => `${address.slice(0, 6)}…${address.slice(-4)}`;
+    const until = new Date(Number(settlementDeadline) * 1_000).toLocaleDateString('en', { dateStyle: 'medium' });
+    for (const told of ['25.50 USDC', getAddress(payee), `USDC ${getAddress(token)}`, short(getAddress(operator))]) {
+      expect(seen).toContain(told);
+    }
+    expect(seen).toMatch(new RegExp(`If nobody decides after ${until}.* it comes back to you`));
+    expect(wallet.deeds).toEqual(['connect']);
+    await checkout.close();
+  });
+
   test('is chosen by the buyer among those that are there, and said before the wallet opens', async () => {
     const wallet = await ScriptedWallet.open(stack);
     wallet.batches = true;
@@ -179,6 +203,64 @@ describe('where a way fails', () => {
     await checkout.says('Not signed');
     wallet.agree('authorize');
     await checkout.press('Try again');
+    await checkout.until('funded');
+    await checkout.close();
+  });
+
+  const refusals: [RouteName, Deed, string, 'USDC' | 'USDT'][] = [
+    ['permit', 'permit', 'Not signed', 'USDC'],
+    ['permit', 'deposit', 'Not paid', 'USDC'],
+    ['authorization', 'authorize', 'Not signed', 'USDC'],
+    ['authorization', 'deposit', 'Not paid', 'USDC'],
+    ['permit2', 'permit2', 'Not signed', 'USDT'],
+    ['gasless_permit2', 'permit2', 'Not signed', 'USDT'],
+    ['permit2', 'deposit', 'Not paid', 'USDT'],
+    ['reset', 'reset', 'Not approved', 'USDT'],
+    ['reset', 'approve', 'Not approved', 'USDT'],
+    ['batch', 'batch', 'Not paid', 'USDC'],
+  ];
+  test.each(refusals)(
+    '%s: the %s is declined: “%s”, and goes through when asked again',
+    async (way, deed, words, token) => {
+      const wallet = await ScriptedWallet.open(stack);
+      wallet.way = way;
+      wallet.batches = way === 'batch';
+      if (/permit2/.test(way)) await allowPermit2(wallet, token);
+      if (way === 'reset') {
+        const { client, mined } = wallet.wallet;
+        const approve = { address: stack.tokens[token], abi: usdcAbi, functionName: 'approve' } as const;
+        await mined(await client.writeContract({ ...approve, args: [stack.diamond, 7n] }));
+      }
+      const checkout = await stage.open(await payable({ currency_id: stage.market.currencies[token] }), [wallet]);
+      await checkout.connect(wallet);
+      wallet.decline(deed);
+      await checkout.press(/^Pay/);
+      await checkout.says(words);
+      await checkout.says('You declined in Scripted Wallet. Nothing was paid');
+      wallet.agree(deed);
+      await checkout.press('Try again');
+      await checkout.until('funded');
+      expect(wallet.deeds.filter((asked) => asked === deed)).toHaveLength(2);
+      expect(await wallet.wallet.balance(stack.tokens[token])).toBe(1_000_000_000n - AMOUNT_UNITS);
+      await checkout.close();
+    },
+  );
+
+  test('a deposit that the wallet refuses in other words of the standards: not paid, and asked again', async () => {
+    const wallet = await ScriptedWallet.open(stack);
+    const checkout = await stage.open(await payable(), [wallet]);
+    await checkout.connect(wallet);
+    let again: RegExp | string = /^Pay/;
+    for (const code of [4001, 4100, 5000, 5750]) {
+      wallet.fail('deposit', new WalletError(code, 'No.'));
+      const asked = wallet.deeds.length;
+      await checkout.press(again);
+      await expect.poll(() => wallet.deeds.slice(asked), { timeout: 20_000 }).toContain('deposit');
+      await checkout.says('Not paid');
+      again = 'Try again';
+    }
+    wallet.agree('deposit');
+    await checkout.press(again);
     await checkout.until('funded');
     await checkout.close();
   });

@@ -94,7 +94,8 @@ test('from choosing a wallet to the release, by keyboard alone', async () => {
   await stage.market.ask(payment.id, 'release');
   await inspect(checkout, 'released', 'released');
   await checkout.close();
-});
+  // Thirteen states, looked at by axe-core three times each.
+}, 180_000);
 
 test('a signature that is handed in, and the deposit that the service sends', async () => {
   const wallet = await ScriptedWallet.open(stack);

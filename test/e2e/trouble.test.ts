@@ -214,6 +214,26 @@ describe('the payment service', () => {
     await checkout.close();
   });
 
+  test('is asked with a token whose time is over: said so; a provider brings one that is not', async () => {
+    const payment = await payable();
+    const { ver: version } = JSON.parse(`${Buffer.from(payment.access_token.split('.')[1], 'base64url')}`);
+    const over = stage.market.tokensOf.accessToken({
+      ...{ paymentId: payment.id, version, issuedAt: new Date(0) },
+      lastDeadline: 0n,
+    });
+    const checkout = await stage.open(payment);
+    await checkout.until('ready');
+    const provide = (code: string) =>
+      checkout.page.evaluate(`document.getElementById('checkout').accessToken = ${code}`);
+    await provide(JSON.stringify(over));
+    await checkout.until('denied');
+    await checkout.says('Its access has ended or was replaced');
+    const tokens = JSON.stringify([over, payment.access_token]);
+    await provide(`((tokens) => () => tokens.length > 1 ? tokens.shift() : tokens[0])(${tokens})`);
+    await checkout.until('ready');
+    await checkout.close();
+  });
+
   test('revokes the access token: a provider brings the new one, a wrong token is said to be over', async () => {
     const payment = await payable();
     const checkout = await stage.open(payment);
@@ -253,10 +273,28 @@ describe('trust', () => {
     await checkout.close();
   });
 
-  test('other terms, right by themselves, just before the signature → refused', async () => {
+  test('other decimals than the token has: refused as soon as the chain is asked', async () => {
+    const wallet = await ScriptedWallet.open(stack);
+    const checkout = await stage.open(await payable(), [wallet]);
+    await checkout.alterAnswers((payment) => Object.assign(payment, { price_decimals: 8 }));
+    await checkout.page.reload();
+    await checkout.until('ready');
+    await checkout.press(wallet.name);
+    await checkout.until('refused');
+    await checkout.says('Something is not what it should be: the amount');
+    expect(wallet.deeds).toEqual(['connect']);
+    await checkout.close();
+  });
+
+  const others: [string, () => Record<string, unknown>][] = [
+    ['payee', () => ({ payment_address: strangerAddress() })],
+    ['price', () => ({ price: 30, paid_price: 30 })],
+    ['token', () => ({ currency_id: stage.market.currencies.USDT })],
+  ];
+  test.each(others)('another %s, right by itself, just before the signature → refused', async (_, fields) => {
     const wallet = await ScriptedWallet.open(stack);
     const payment = await payable();
-    const other = await stage.market.payable({ payment_address: strangerAddress() });
+    const other = await stage.market.payable(fields());
     const checkout = await stage.open(payment, [wallet]);
     await checkout.connect(wallet);
     await checkout.alterAnswers((answer) => Object.assign(answer, other.widget));

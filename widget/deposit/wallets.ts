@@ -24,8 +24,8 @@ import { Problem, problemOf } from './problem.ts';
 /** A wallet that showed its accounts. */
 export type Connection = { wallet: WalletChoice; account: Address; provider: Provider };
 
-/** EIP-6963 answers come within a tick; some wallets inject themselves later. */
-const RESTORE_TIMEOUT_MS = 1_000;
+/** EIP-6963 answers come within a tick; wallet apps put themselves into a page within these. */
+const RESTORE_TIMEOUT_MS = 3_000;
 const SWITCH_POLL_MS = 400;
 /** What some wallet apps tell once they have put themselves into a page, after it was loaded. */
 const INJECTED = 'ethereum#initialized';
@@ -150,17 +150,20 @@ export class Wallets {
 
   /** The connector with this id, at once or when it announces itself soon. */
   async #appearance(id: string): Promise<Connector | undefined> {
-    const find = () => this.#config.connectors.find((connector) => connector.id === id);
+    const isThere = () => id !== UNNAMED || hasInjectedProvider();
+    const find = () => this.#config.connectors.find((connector) => connector.id === id && isThere());
     const found = find();
     if (found) return found;
     return await new Promise((resolve) => {
       const done = () => {
         clearTimeout(timer);
         stop();
+        window.removeEventListener(INJECTED, done);
         resolve(find());
       };
       const timer = setTimeout(done, RESTORE_TIMEOUT_MS);
       const stop = watchConnectors(this.#config, { onChange: () => find() && done() });
+      window.addEventListener(INJECTED, done);
     });
   }
 }
