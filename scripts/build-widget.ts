@@ -12,6 +12,7 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { build, loadConfigFromFile } from 'vite';
+import { elementVariables } from './element-reference.ts';
 
 // Whoever calls, a test run too, gets what buyers get: Vite takes development builds of dependencies by this variable.
 process.env.NODE_ENV = 'production';
@@ -35,9 +36,9 @@ type Manifest = {
 };
 
 async function hashSources(): Promise<string> {
-  const names = ['package-lock.json', 'scripts/build-widget.ts'];
+  const names = ['package-lock.json', 'scripts/build-widget.ts', 'scripts/element-reference.ts'];
   for (const name of ['abi', 'terms', 'typed-data']) names.push(`contracts/${name}.ts`);
-  const folders = '{,deposit/,rails/,{,rails/,afterwards/,escape/}languages/,afterwards/,escape/}';
+  const folders = '{,deposit/,rails/,{,rails/,afterwards/,escape/}languages/,afterwards/,escape/,playground/}';
   for await (const name of glob(`${folders}*.{ts,json,html}`, { cwd: widget })) {
     names.push(join('widget', name));
   }
@@ -46,11 +47,14 @@ async function hashSources(): Promise<string> {
   return hash.digest('hex');
 }
 
-async function bundle(mode: 'esm' | 'afterwards' | 'script' | 'escape', outDir: string): Promise<void> {
+async function bundle(mode: 'esm' | 'afterwards' | 'script' | 'escape' | 'playground', outDir: string): Promise<void> {
   const env = { command: 'build', mode } as const;
   const loaded = await loadConfigFromFile(env, join(widget, 'vite.config.ts'));
   if (!loaded) throw new Error('widget/vite.config.ts cannot be read.');
-  await build({ ...loaded.config, build: { ...loaded.config.build, outDir }, configFile: false, mode });
+  // What can be set in the playground is what the element says of itself.
+  const define = { ...loaded.config.define, ELEMENT_VARIABLES: JSON.stringify(elementVariables()) };
+  const { config } = loaded;
+  await build({ ...config, define, build: { ...config.build, outDir }, configFile: false, mode });
 }
 
 /** The page without servers: one file whose policy names its one script and its one style by their hashes. */
@@ -139,6 +143,7 @@ try {
   await bundle('esm', fresh);
   await bundle('afterwards', fresh);
   await bundle('script', fresh);
+  await bundle('playground', fresh);
   await writeEscapePage(fresh);
   await emitTypes(join(fresh, 'types'));
   await writeFile(join(fresh, 'package.json'), `${JSON.stringify(packageJson, null, 2)}\n`);

@@ -1,5 +1,5 @@
 /**
- * Writes the reference of `<dealkeep-checkout>` into widget/checkout.md: from the docblock of widget/element.ts, the defaults in
+ * Writes the reference of `<dealkeep-checkout>` into widget/checkout.md: from the docblocks of widget/element.ts and widget/modal.ts, the defaults in
  * widget/styles.ts, the problem codes of widget/snapshot.ts and their English words. With `--check` it writes nothing and exits 1
  * when the page is stale.
  */
@@ -14,10 +14,10 @@ const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.ur
 /** A tag of a docblock that names something, and what it says of it. */
 type Entry = { tag: string; name: string; text: string };
 
-/** What the element's docblock lists, in its order. @throws Error when there is no such docblock */
-export function entriesOf(source: string): Entry[] {
-  const end = source.indexOf('*/\nexport class DealkeepCheckout ');
-  if (end < 0) throw new Error('widget/element.ts lacks the docblock of DealkeepCheckout.');
+/** What an element's docblock lists, in its order. @throws Error when there is no such docblock */
+export function entriesOf(source: string, className = 'DealkeepCheckout'): Entry[] {
+  const end = source.indexOf(`*/\nexport class ${className} `);
+  if (end < 0) throw new Error(`There is no docblock of ${className}.`);
   const block = source.slice(source.lastIndexOf('/**', end), end).replace(/^ \* ?/gm, '');
   return [...block.matchAll(/^@(\w+) (\S+) - ([^@]*(?:\n(?!@)[^@]*)*)/gm)].map(
     ([, tag = '', name = '', text = '']) => ({
@@ -28,6 +28,13 @@ export function entriesOf(source: string): Entry[] {
   );
 }
 
+/** The fields of ChangeDetail, each with what its comment says. @throws Error when the type is not there */
+export function changeFields(source: string): { name: string; text: string }[] {
+  const body = /export type ChangeDetail = \{([\s\S]*?)\n\};/.exec(source)?.[1];
+  if (!body) throw new Error('widget/element.ts lacks the type ChangeDetail.');
+  return [...body.matchAll(/\/\*\* (.+?) \*\/\n\s+(\w+):/g)].map(([, text = '', name = '']) => ({ name, text }));
+}
+
 /** The codes of ProblemCode, in its order. @throws Error when the type is not there */
 export function problemCodes(source: string): string[] {
   const union = /export type ProblemCode =([^;]+);/.exec(source)?.[1];
@@ -35,11 +42,25 @@ export function problemCodes(source: string): string[] {
   return [...union.matchAll(/'(\w+)'/g)].map(([, code = '']) => code);
 }
 
-/** The defaults of a variable: one, or the light one before the dark. */
-function defaultsOf(name: string, styles: string): string {
-  const [, ...uses] = styles.split(`var(${name}, `);
-  return [...new Set(uses.map((use) => use.slice(0, use.search(/\);/))))].map((value) => `\`${value}\``).join(' / ');
+/** The element's CSS variables; the defaults of one are the same in both themes, or the light one before the dark. */
+export function elementVariables(): (Entry & { defaults: string[] })[] {
+  const styles = read('widget/styles.ts');
+  const defaultsOf = (name: string) => {
+    const [, ...uses] = styles.split(`var(${name}, `);
+    return [...new Set(uses.map((use) => use.slice(0, use.search(/\);/))))];
+  };
+  return entriesOf(read('widget/element.ts')).flatMap((entry) =>
+    entry.tag === 'cssprop' ? [{ ...entry, defaults: defaultsOf(entry.name) }] : [],
+  );
 }
+
+const kinds: Readonly<Record<string, string>> = {
+  attr: 'attribute',
+  prop: 'property',
+  fires: 'event',
+  csspart: 'part',
+  cssprop: 'CSS variable',
+};
 
 function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
@@ -49,12 +70,16 @@ function table(heads: readonly string[], rows: readonly (readonly string[])[]): 
 /** The reference as Markdown. */
 export function reference(): string {
   const entries = entriesOf(read('widget/element.ts'));
-  const styles = read('widget/styles.ts');
-  const listed = (title: string, tag: string, more?: { head: string; of: (name: string) => string }) => {
-    const rows = entries
-      .filter((entry) => entry.tag === tag)
-      .map(({ name, text }) => [`\`${name}\``, ...(more ? [more.of(name)] : []), text]);
-    return `## ${title}\n\n${table(['name', ...(more ? [more.head] : []), 'what it is'], rows)}`;
+  const variables = elementVariables().map(({ name, text, defaults }) => {
+    return [`\`${name}\``, defaults.map((value) => `\`${value}\``).join(' / '), text];
+  });
+  const modal = entriesOf(read('widget/modal.ts'), 'DealkeepModal').map(({ tag, name, text }) => {
+    return [`\`${name}\``, kinds[tag] ?? tag, text];
+  });
+  const change = changeFields(read('widget/element.ts')).map(({ name, text }) => [`\`${name}\``, text]);
+  const listed = (title: string, tag: string) => {
+    const rows = entries.filter((entry) => entry.tag === tag).map(({ name, text }) => [`\`${name}\``, text]);
+    return `## ${title}\n\n${table(['name', 'what it is'], rows)}`;
   };
   const words: Readonly<Record<string, unknown>> = english;
   const problems = problemCodes(read('widget/snapshot.ts')).map((code) => {
@@ -64,9 +89,10 @@ export function reference(): string {
   return [
     listed('Attributes', 'attr'),
     listed('Properties', 'prop'),
-    listed('Events', 'fires'),
+    `${listed('Events', 'fires')}\n\nThe \`detail\` of \`dealkeep-change\`:\n\n${table(['field', 'what it is'], change)}`,
     listed('Parts', 'csspart'),
-    listed('CSS variables', 'cssprop', { head: 'default (light / dark)', of: (name) => defaultsOf(name, styles) }),
+    `## CSS variables\n\n${table(['name', 'default (light / dark)', 'what it is'], variables)}`,
+    `## The dialog\n\n\`mount\` with \`form: 'button'\` or \`'modal'\` puts the checkout into a \`<dealkeep-modal>\`.\n\n${table(['name', 'kind', 'what it is'], modal)}`,
     `## Problem codes\n\nThe \`problem\` of a \`dealkeep-change\` whose \`state\` is \`stopped\`, and what the buyer reads in English.\n\n${table(['code', 'what the buyer reads'], problems)}`,
   ].join('\n\n');
 }

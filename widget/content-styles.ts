@@ -214,6 +214,7 @@ export const contentStyles = css`
 
   .blank {
     background: var(--line);
+    border: 1px solid transparent;
   }
 
   .wallet:hover,
@@ -323,7 +324,10 @@ export const contentStyles = css`
   }
 
   .phone a {
+    display: inline-block;
+    min-block-size: 1.5rem;
     color: inherit;
+    line-height: 1.5rem;
   }
 
   .phone .qr {
@@ -403,10 +407,15 @@ export const contentStyles = css`
   }
 
   .line a,
-  dd a {
+  dd a,
+  .receipt p a {
     display: inline-block;
     min-block-size: 1.5rem;
     color: inherit;
+  }
+
+  .line a {
+    line-height: 1.5rem;
   }
 
   code {
@@ -437,6 +446,13 @@ export const contentStyles = css`
       block-size: 1px;
       overflow: hidden;
       clip-path: inset(50%);
+    }
+
+    /* The last label is wider than its quarter: it grows to where there is room. */
+    .progress li:last-child {
+      display: grid;
+      grid-template-columns: minmax(0, 1fr);
+      justify-items: end;
     }
 
     header {

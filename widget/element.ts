@@ -25,6 +25,7 @@ export function languageAround(element: Element): string | null {
 
 /** What `dealkeep-change` tells; it never holds the access token. */
 export type ChangeDetail = {
+  /** Whose checkout changed. */
   paymentId: string;
   /** The checkout's own state, see states.ts. */
   state: Snapshot['name'];
@@ -55,7 +56,7 @@ export type ChangeDetail = {
  * sign.
  * @fires dealkeep-change - The state changed; see ChangeDetail. Bubbles and leaves the shadow tree.
  * @csspart card - The whole box.
- * @csspart header - Amount, payee and countdown.
+ * @csspart header - Amount, network or way to pay, order and countdown.
  * @csspart amount - The price.
  * @csspart countdown - The time that is left to pay.
  * @csspart message - Title and text of the state.
@@ -156,7 +157,7 @@ export class DealkeepCheckout extends LitElement {
     const { api, paymentId, accessToken, expected, rpcUrl } = this;
     // Without all three there is nothing to open yet: frameworks set properties one by one.
     if (!this.#checkout && this.isConnected && api && paymentId && accessToken) {
-      this.#open({ api, paymentId, accessToken, expected, rpcUrl });
+      this.#start({ api, paymentId, accessToken, expected, rpcUrl });
     }
     void this.#speak();
     this.#focusHeading = (this.shadowRoot?.activeElement ?? null) !== null;
@@ -270,8 +271,13 @@ export class DealkeepCheckout extends LitElement {
     }
   }
 
-  #open(settings: Settings): void {
-    const checkout = new Checkout(settings, () => {
+  /** Where the checkout comes from; the playground shows one that stands still. */
+  protected open(settings: Settings, onChange: () => void): Checkout {
+    return new Checkout(settings, onChange);
+  }
+
+  #start(settings: Settings): void {
+    const checkout = this.open(settings, () => {
       if (this.#checkout !== checkout) return;
       this.requestUpdate();
       this.#announce(checkout.snapshot);

@@ -13,6 +13,7 @@ import type { Words } from './words.ts';
  * @attr lang - The language to speak; without it the page's, then the browser's.
  * @fires dealkeep-close - The buyer has closed the dialog.
  * @csspart button - The button that opens it.
+ * @cssprop --dealkeep-accent - Colour of that button; the other variables of the checkout reach it through the dialog.
  */
 export class DealkeepModal extends LitElement {
   static override properties = { form: {}, label: {}, lang: { reflect: true }, words: { state: true } };
@@ -55,7 +56,7 @@ export class DealkeepModal extends LitElement {
       border: 0;
       border-radius: var(--dealkeep-radius, 0.625rem);
       background: var(--dealkeep-accent, #0b5d4e);
-      color: #fff;
+      color: var(--dealkeep-on-accent, #fff);
       font: 600 1rem/1.2 var(--dealkeep-font, system-ui, sans-serif);
       cursor: pointer;
     }

@@ -71,7 +71,7 @@ const tones: Record<PlainState, Screen['tone']> = {
 /** An amount of the payment's token with its symbol: `25.50 USDC`. */
 export function amount(words: Words, { payment }: Snapshot, units?: bigint): string {
   if (!payment) return '';
-  return `${words.decimal(units ?? BigInt(payment.price_units), payment.price_decimals)} ${payment.currency}`;
+  return words.price(units ?? BigInt(payment.price_units), payment.price_decimals, payment.currency);
 }
 
 /** The state in words. */

@@ -58,6 +58,8 @@ const stageOf: Partial<Record<StateName, number>> = {
 
 const ended: ReadonlySet<StateName> = new Set([
   'funded',
+  'partially_released',
+  'disputed',
   'released',
   'refunded',
   'partially_refunded',

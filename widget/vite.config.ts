@@ -56,6 +56,8 @@ const FORMATS = {
     inline: false,
   },
   script: { format: 'iife', entries: { 'dealkeep.script': 'index.ts' }, inline: true },
+  // By itself too: what it shares with the element must not make the element's files more.
+  playground: { format: 'iife', entries: { playground: 'playground/page.ts' }, inline: true },
   // Becomes a page of one file, see scripts/build-widget.ts.
   escape: { format: 'iife', entries: { escape: 'escape/page.ts' }, inline: true },
 } as const;
@@ -68,7 +70,7 @@ export default defineConfig(({ mode }) => {
     publicDir: false,
     logLevel: 'warn',
     json: { stringify: true, namedExports: false },
-    plugins: [mode === 'afterwards' ? [] : panelBeside, mode === 'script' ? besideScript : []],
+    plugins: [mode === 'afterwards' || mode === 'playground' ? [] : panelBeside, mode === 'script' ? besideScript : []],
     define: { 'process.env.NODE_ENV': '"production"' },
     build: {
       outDir: 'dist',

@@ -39,9 +39,7 @@ export class Words<Key extends string = TextKey> {
     return form.replace(/\{(\w+)\}/g, (placeholder, name: string) => {
       const value = values[name];
       if (value === undefined) return placeholder;
-      const written = typeof value === 'number' ? this.number(value) : value;
-      // A name or an amount in Latin letters must not turn the words around it.
-      return this.direction === 'rtl' ? `\u2068${written}\u2069` : written;
+      return this.#isolated(typeof value === 'number' ? this.number(value) : value);
     });
   }
 
@@ -59,6 +57,11 @@ export class Words<Key extends string = TextKey> {
     return `${new Intl.NumberFormat(this.tag).format(BigInt(whole))}${point}${fraction.padEnd(2, '0')}`;
   }
 
+  /** An amount with its currency, `25.50 USDC` in every language: in a text from right to left it stays in one piece. */
+  price(units: bigint, decimals: number, currency: string): string {
+    return this.#isolated(`${this.decimal(units, decimals)} ${currency}`);
+  }
+
   /** A point in time in the buyer's own zone. */
   moment(time: Date): string {
     return time.toLocaleString(this.tag, { dateStyle: 'medium', timeStyle: 'short' });
@@ -67,6 +70,11 @@ export class Words<Key extends string = TextKey> {
   /** With a capital letter first. */
   capital(text: string): string {
     return text.charAt(0).toLocaleUpperCase(this.tag) + text.slice(1);
+  }
+
+  /** A name or an amount in Latin letters must not turn the words around it. */
+  #isolated(text: string): string {
+    return this.direction === 'rtl' ? `\u2068${text}\u2069` : text;
   }
 
   #form(forms: PluralForms, count: number): string {

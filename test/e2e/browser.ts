@@ -4,7 +4,7 @@ import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import packaged, { inflate } from '@sparticuz/chromium';
+import chromiumPackage, { inflate } from '@sparticuz/chromium';
 import { type Browser, chromium } from 'playwright-core';
 
 const INSTALLED = [
@@ -23,9 +23,9 @@ const FLAGS = [
   '--font-render-hinting=none',
 ];
 
-/** Starts a headless Chromium. */
-export async function launchBrowser(): Promise<Browser> {
-  const installed = INSTALLED.find((path) => path !== '' && existsSync(path));
+/** Starts a headless Chromium; `packaged`: the one of `npm ci` with its fonts, which draws the same on every machine. */
+export async function launchBrowser({ packaged = false } = {}): Promise<Browser> {
+  const installed = packaged ? undefined : INSTALLED.find((path) => path !== '' && existsSync(path));
   if (installed) return await chromium.launch({ executablePath: installed, args: FLAGS });
   const folder = await unpacked();
   const env = { ...process.env, FONTCONFIG_FILE: join(folder, 'fonts.conf') };
@@ -48,7 +48,7 @@ async function unpacked(): Promise<string> {
   // The package unpacks into the temporary folder and takes whatever half of it another process has written there.
   process.env.TMPDIR = fresh;
   try {
-    await packaged.executablePath();
+    await chromiumPackage.executablePath();
     await inflate(join(bin, 'al2023.tar.br'));
   } finally {
     if (before === undefined) delete process.env.TMPDIR;

@@ -124,6 +124,33 @@ describe('mount', () => {
     await close();
   });
 
+  test('a dialog keeps the focus while it is open, and gives it back to its button', async () => {
+    const wallet = await ScriptedWallet.open(stack);
+    const { checkout, close } = await visit(`Dealkeep.mount('#host', { ...options, form: 'button' });`, wallet);
+    const { page } = checkout;
+    const button = page.getByRole('button', { name: 'Pay' });
+    await button.waitFor();
+    await page.evaluate(`for (const place of ['prepend', 'append']) {
+      const outside = document.createElement('button');
+      outside.textContent = 'Outside';
+      document.body[place](outside);
+    }`);
+    await button.focus();
+    await page.keyboard.press('Enter');
+    await checkout.until('ready');
+    const focused = new Set<string>();
+    for (const key of [...Array(9).fill('Tab'), ...Array(9).fill('Shift+Tab')]) {
+      await page.keyboard.press(key);
+      focused.add(await page.evaluate<string>('document.activeElement.localName'));
+    }
+    // The body stands for the browser's own bar, where the keyboard must get to.
+    expect([...focused].sort()).toEqual(['body', 'dealkeep-checkout', 'dealkeep-modal']);
+    await page.keyboard.press('Escape');
+    const holder = 'document.activeElement.shadowRoot?.activeElement?.className';
+    await expect.poll(() => page.evaluate(holder)).toBe('open');
+    await close();
+  });
+
   test('a dialog that is open at once', async () => {
     const { checkout, close } = await visit(`Dealkeep.mount('#host', { ...options, form: 'modal' });`);
     await checkout.until('ready');

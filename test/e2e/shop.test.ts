@@ -2,6 +2,8 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { usdcAbi } from '../../contracts/abi.ts';
 import { hardhatAccount, ROLES } from '../../scripts/dev/accounts.ts';
+import { elementVariables } from '../../scripts/element-reference.ts';
+import { scenes } from '../../widget/playground/scenes.ts';
 import { localOnly, type ShopSettings } from '../../widget/shop/settings.ts';
 import { createShop } from '../../widget/shop/shop.ts';
 import { openWallet } from '../support/wallet.ts';
@@ -109,5 +111,64 @@ describe('the demo shop', () => {
     expect((await fetch(`${shop.url}/orders/none`)).status).toBe(404);
     const body = new URLSearchParams({ sku: 'none' });
     expect((await fetch(`${shop.url}/orders`, { method: 'POST', body })).status).toBe(404);
+  });
+});
+
+describe('the playground', () => {
+  const stage = "document.querySelector('.stage')";
+  const shown = (scene: string) => `dealkeep-checkout[data-still=${JSON.stringify(scene)}]`;
+
+  test('shows each state, and what is set on it, under the shop’s content policy', async () => {
+    const visitor = await visit(`${shop.url}/playground`);
+    const { page } = visitor;
+    await page.locator(shown('ready')).waitFor({ timeout: 20_000 });
+    expect(await page.locator('select[name=scene]').locator('option').allTextContents()).toHaveLength(scenes.size);
+    for (const scene of ['review', 'stopped: network_down', 'transfer_due', 'panel: the deal']) {
+      await page.locator('select[name=scene]').selectOption(scene);
+      await page.locator(shown(scene)).waitFor({ timeout: 20_000 });
+    }
+    await page.locator('select[name=theme]').selectOption('dark');
+    await page.locator('select[name=lang]').selectOption('de');
+    await visitor.says('Bezahlt');
+    await page.locator('select[name=dir]').selectOption('rtl');
+    await page.getByLabel('Room for it').fill('320');
+    expect(await page.evaluate(`${stage}.dir + ' ' + ${stage}.getBoundingClientRect().width`)).toBe('rtl 320');
+    expect(await page.locator('dealkeep-checkout').getAttribute('theme')).toBe('dark');
+    const html = await page.locator('pre[aria-label=HTML]').textContent();
+    expect(html).toContain(
+      `<dealkeep-checkout api="${settings.apiUrl}" payment-id="{PAYMENT_ID}" theme="dark" lang="de">`,
+    );
+    await page.reload();
+    await page.locator(shown('panel: the deal')).waitFor({ timeout: 20_000 });
+    await visitor.says('Bezahlt');
+    await page.locator('select[name=form]').selectOption('button');
+    await page.getByRole('button', { name: 'Bezahlen' }).click({ timeout: 20_000 });
+    await page.getByRole('dialog').waitFor({ timeout: 20_000 });
+    expect(await page.locator('pre[aria-label=HTML]').textContent()).toContain(
+      "form: 'button', theme: 'dark', lang: 'de'",
+    );
+    expect(visitor.console.filter((line) => /policy|refused to|error/i.test(line))).toEqual([]);
+    await visitor.close();
+  });
+
+  test('has a field for each variable of the element, and prints those that were changed', async () => {
+    const visitor = await visit(`${shop.url}/playground`);
+    const { page } = visitor;
+    await page.locator(shown('ready')).waitFor({ timeout: 20_000 });
+    const names = elementVariables().map(({ name }) => name);
+    expect(names.length).toBeGreaterThan(8);
+    for (const name of names) expect(await page.locator(`input[type=text][name=${name}]`).count(), name).toBe(1);
+    await page.locator('input[name=--dealkeep-page]').fill('#123456');
+    await page.locator('input[name=--dealkeep-radius]').fill('0;} body { display: none');
+    const background =
+      "getComputedStyle(document.querySelector('dealkeep-checkout').shadowRoot.querySelector('.card')).backgroundColor";
+    expect(await page.evaluate(background)).toBe('rgb(18, 52, 86)');
+    expect(await page.locator('pre[aria-label=CSS]').textContent()).toBe(
+      'dealkeep-checkout,\ndealkeep-modal {\n  --dealkeep-page: #123456;\n  --dealkeep-radius: 0 body  display: none;\n}',
+    );
+    await page.getByRole('button', { name: 'As they were' }).click();
+    expect(await page.evaluate(background)).toBe('rgb(255, 255, 255)');
+    expect(await visitor.violations()).toEqual([]);
+    await visitor.close();
   });
 });

@@ -2,7 +2,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { entriesOf, problemCodes, withReference } from '../../scripts/element-reference.ts';
+import { changeFields, entriesOf, problemCodes, withReference } from '../../scripts/element-reference.ts';
 import english from '../../widget/languages/en.json' with { type: 'json' };
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -37,6 +37,17 @@ describe('the reference of the element', () => {
     expect(named('csspart').sort()).toEqual(parts);
     const variables = unique(files.flatMap((file) => [...read(file).matchAll(/var\((--dealkeep-[\w-]+)/g)]));
     expect(named('cssprop').sort()).toEqual(variables);
+  });
+
+  test('names each field of a change, and what the dialog takes', () => {
+    const body = /export type ChangeDetail = \{([\s\S]*?)\n\};/.exec(element)?.[1] ?? '';
+    const fields = [...body.matchAll(/^ {2}(\w+):/gm)].map(([, name]) => name);
+    expect(fields).toContain('problem');
+    expect(changeFields(element).map(({ name }) => name)).toEqual(fields);
+    const modal = read('widget/modal.ts');
+    const listed = entriesOf(modal, 'DealkeepModal').map(({ name }) => name);
+    const used = [...modal.matchAll(/ part="(\w+)"|declare (?!private)(\w+):|CustomEvent\('([\w-]+)'/g)];
+    for (const [, ...names] of used) expect(listed).toEqual(expect.arrayContaining(names.filter(Boolean)));
   });
 
   test('has words for each problem code', () => {

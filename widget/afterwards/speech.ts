@@ -13,12 +13,14 @@ export type Speaker<Key extends string = AfterKey> = {
   say(key: Key, values?: Readonly<Record<string, string | number>>): string;
   /** Base units as a decimal number. */
   decimal(units: bigint, decimals: number): string;
+  /** The same with the currency. */
+  price(units: bigint, decimals: number, currency: string): string;
   moment(time: Date): string;
 };
 
 /** An amount with its token. */
 export function amountOf(words: Speaker, { symbol, decimals }: Token, units: bigint): string {
-  return `${words.decimal(units, decimals)} ${symbol}`;
+  return words.price(units, decimals, symbol);
 }
 
 /** A point in time from Unix seconds. */

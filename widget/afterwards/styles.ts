@@ -21,6 +21,16 @@ export const afterStyles = css`
     padding-inline-start: 1.25rem;
   }
 
+  .happened a {
+    display: inline-block;
+    min-block-size: 1.5rem;
+    color: inherit;
+  }
+
+  .happened code {
+    white-space: nowrap;
+  }
+
   .standing {
     font-weight: 550;
   }
@@ -79,6 +89,12 @@ export const afterStyles = css`
     background: var(--warn-tint);
     color: var(--warn);
     overflow-wrap: anywhere;
+  }
+
+  @media (forced-colors: active) {
+    .warning {
+      border: 1px solid CanvasText;
+    }
   }
 
   .amount-form {

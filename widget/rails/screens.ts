@@ -15,7 +15,7 @@ export type RailScreen = Screen & {
 
 /** An amount of the payment, with its currency. */
 export function money(words: Words<RailKey>, payment: RailPayment, units: string): string {
-  return `${words.decimal(BigInt(units), payment.price_decimals)} ${payment.currency}`;
+  return words.price(BigInt(units), payment.price_decimals, payment.currency);
 }
 
 /** The provider as a buyer reads it. */

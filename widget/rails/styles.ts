@@ -10,6 +10,10 @@ export const styles = css`
     border-block-end: 1px solid var(--line);
   }
 
+  .transfer > div:last-child {
+    border: 0;
+  }
+
   .transfer dt {
     grid-column: 1 / -1;
   }

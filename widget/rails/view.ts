@@ -19,6 +19,7 @@ import {
 
 const ended: ReadonlySet<Snapshot['name']> = new Set([
   'funded',
+  'partially_released',
   'released',
   'refunded',
   'partially_refunded',

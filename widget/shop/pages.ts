@@ -1,4 +1,4 @@
-// Owns the shop's two pages as HTML. No inline script, no inline style: the pages live under a strict content policy.
+// Owns the shop's pages as HTML. No inline script, no inline style: the pages live under a strict content policy.
 import { html } from 'hono/html';
 import type { Payment } from './platform.ts';
 import { FIAT, type Product, products } from './products.ts';
@@ -62,8 +62,31 @@ export function shopPage(settings: ShopSettings) {
     <p class="lead">The maker is paid when your order is accepted; until then the money waits: in escrow on chain, or with the
       provider of cards and transfers.</p>
     <ul class="products">${products.map(card)}</ul>
+    <p><a href="/playground">How the checkout looks in each state, and in your colours</a></p>
   `;
   return layout(settings, 'Ash & Lathe', main);
+}
+
+/** The checkout in any state, to be looked at and painted; what is on it comes with the widget. */
+export function playgroundPage({ apiUrl }: ShopSettings) {
+  return html`<!doctype html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <title>Playground · Dealkeep checkout</title>
+        <link rel="stylesheet" href="/playground.css" />
+        <link rel="icon" href="/drawings/lamp.svg" />
+        <script src="${apiUrl}/widget/v1/playground.js" defer></script>
+      </head>
+      <body>
+        <header>
+          <h1>The checkout’s playground</h1>
+          <p>Any state, in your colours. Nothing is paid here: the payment is made up, and so is the wallet that shows after it.</p>
+        </header>
+        <main id="playground"></main>
+      </body>
+    </html>`;
 }
 
 /** An order: what was bought, the checkout, what happened to the payment, and what the shop can do. */

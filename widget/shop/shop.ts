@@ -7,7 +7,7 @@ import { stripTypeScriptTypes } from 'node:module';
 import { join } from 'node:path';
 import { Hono } from 'hono';
 import { secureHeaders } from 'hono/secure-headers';
-import { orderPage, shopPage } from './pages.ts';
+import { orderPage, playgroundPage, shopPage } from './pages.ts';
 import { Platform, PlatformError, verbs } from './platform.ts';
 import { FIAT, products } from './products.ts';
 import type { ShopSettings } from './settings.ts';
@@ -41,6 +41,8 @@ export function createShop(settings: ShopSettings): Hono {
   });
 
   app.get('/', (c) => c.html(shopPage(settings)));
+
+  app.get('/playground', (c) => c.html(playgroundPage(settings)));
 
   app.post('/orders', async (c) => {
     const { sku, method = 'web3' } = await c.req.parseBody();
@@ -96,8 +98,8 @@ export function createShop(settings: ShopSettings): Hono {
     return c.body(image, 200, { 'Content-Type': 'image/svg+xml' });
   });
 
-  app.get('/shop.css', async (c) =>
-    c.body(await readFile(browserFile('shop.css')), 200, { 'Content-Type': 'text/css' }),
+  app.get('/:sheet{(?:shop|playground)\\.css}', async (c) =>
+    c.body(await readFile(browserFile(c.req.param('sheet'))), 200, { 'Content-Type': 'text/css' }),
   );
   app.get('/order-page.js', async (c) =>
     c.body(await script('order-page.ts'), 200, { 'Content-Type': 'text/javascript' }),
