@@ -2,7 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-import {IEscrow, Outcome, Status, Terms} from "../../contracts/interfaces/IEscrow.sol";
+import {Deal, IEscrow, Outcome, Status, Terms} from "../../contracts/interfaces/IEscrow.sol";
 import {ITokenPolicy} from "../../contracts/interfaces/ITokenPolicy.sol";
 import {EscrowTest} from "./support/EscrowTest.sol";
 import {Handler} from "./support/Handler.sol";
@@ -24,7 +24,8 @@ contract World is Handler {
 // ├── per honest token: nobody but the fee recipient ever has a credit, however little gas a call had
 // ├── per token that refuses but keeps its books: the same, and nothing that it calls back succeeds
 // ├── per call: the laws of HandlerLedger (who gained what, whose tokens moved, which steps a deal takes)
-// ├── from every state: long enough waiting and one stranger's call empty the deal
+// ├── no id ever opens twice
+// ├── from every state: long enough waiting and one stranger's call empty the deal, to whom its terms say
 // └── every verb was reached: the world is not empty
 contract InvariantsTest is EscrowTest {
     Handler private handler;
@@ -52,21 +53,34 @@ contract InvariantsTest is EscrowTest {
     function invariant_EveryLawHoldsAndEveryDealEnds() external {
         checkLaws();
         for (uint256 i; i < handler.touchedCount(); i++) checkExit(handler.dealAt(handler.lastTouched(i)));
+        // and one of the others, in its turn, since time and tokens change around it
+        uint256 count = handler.dealCount();
+        if (count != 0) checkExit(handler.dealAt(uint256(keccak256(abi.encode(handler.clock(), count))) % count));
+        checkBooks();
+    }
+
+    /// At the end of a sequence: every deal that is left, one after the other.
+    function afterInvariant() external {
+        for (uint256 i; i < handler.dealCount(); i++) checkExit(handler.dealAt(i));
+        checkBooks();
     }
 
     function test_TheWorldReachesEveryVerb() public {
         uint256 seed = uint256(keccak256("world"));
-        for (uint256 i; i < 1200; i++) {
+        for (uint256 i; i < 1500; i++) {
             seed = uint256(keccak256(abi.encode("step", seed)));
             step(seed);
         }
         checkLaws();
-        bytes4[15] memory verbs = [
+        bytes4[18] memory verbs = [
             IEscrow.deposit.selector,
             IEscrow.depositWithPermit.selector,
             IEscrow.depositMany.selector,
             IEscrow.depositWithPermit2.selector,
             bytes4(0xbe5a7a50),
+            bytes4(0x0022dd27),
+            IEscrow.depositManyWithAuthorization.selector,
+            IEscrow.depositManyWithPermit2.selector,
             IEscrow.release.selector,
             IEscrow.releasePart.selector,
             IEscrow.cancelDeal.selector,
@@ -87,10 +101,11 @@ contract InvariantsTest is EscrowTest {
     }
 
     function step(uint256 seed) private {
-        bytes4[14] memory moves = [
+        bytes4[15] memory moves = [
             handler.open.selector,
             handler.openMany.selector,
             handler.openBySignature.selector,
+            handler.openManyBySignature.selector,
             handler.release.selector,
             handler.refund.selector,
             handler.releaseOrCancelMany.selector,
@@ -103,7 +118,7 @@ contract InvariantsTest is EscrowTest {
             handler.pass.selector,
             handler.happen.selector
         ];
-        (bool ok, ) = address(handler).call(abi.encodeWithSelector(moves[(seed >> 16) % 14], seed));
+        (bool ok, ) = address(handler).call(abi.encodeWithSelector(moves[(seed >> 16) % 15], seed));
         vm.assertTrue(ok, "the handler itself never reverts");
     }
 
@@ -115,13 +130,18 @@ contract InvariantsTest is EscrowTest {
     function checkLaws() private view {
         vm.assertTrue(bytes(handler.breach()).length == 0, handler.breach());
         vm.assertEq(handler.intruder().succeeded(), 0, "callbacks that succeeded");
+        checkBooks();
+        address[2] memory honest = [address(usdc), address(usdt)];
+        for (uint256 i; i < 2; i++) vm.assertEq(handler.otherCredits(honest[i]), 0, "a credit was forced");
+    }
+
+    function checkBooks() private view {
         address[3] memory honest = [address(usdc), address(usdt), address(strange)];
         for (uint256 i; i < honest.length; i++) {
             (uint256 held, uint256 credits) = handler.owed(honest[i]);
             uint256 balance = IERC20(honest[i]).balanceOf(diamond);
             vm.assertEq(balance, held + credits + handler.donated(honest[i]), "balance = held + credits + donations");
         }
-        for (uint256 i; i < 2; i++) vm.assertEq(handler.otherCredits(honest[i]), 0, "a credit was forced");
     }
 
     /// Whatever the token is now: a stranger, after the last deadline, ends the deal.
@@ -129,10 +149,20 @@ contract InvariantsTest is EscrowTest {
         Status status = escrow.getDeal(escrow.dealId(terms)).status;
         if (status != Status.Funded && status != Status.Disputed) return;
         vm.warp(terms.resolutionDeadline + 1);
+        bool releasing = terms.defaultOutcome == Outcome.Release;
+        address winner = releasing ? terms.payee : terms.payer;
+        Deal memory before = escrow.getDeal(escrow.dealId(terms));
+        uint256 had = IERC20(terms.token).balanceOf(winner) + escrow.creditOf(terms.token, winner);
         vm.prank(address(0xdead));
-        if (terms.defaultOutcome == Outcome.Release) escrow.claim(terms);
+        if (releasing) escrow.claim(terms);
         else escrow.reclaim(terms);
-        status = escrow.getDeal(escrow.dealId(terms)).status;
-        vm.assertEq(uint256(status), uint256(Status.Settled), "empty");
+        Deal memory deal = escrow.getDeal(escrow.dealId(terms));
+        vm.assertEq(uint256(deal.status), uint256(Status.Settled), "empty");
+        vm.assertEq(deal.released + deal.refunded, terms.amount, "all of it");
+        if (terms.token == address(bent)) return; // what it moves is not what it says
+        uint256 fee = (terms.fee * deal.released) / terms.amount - (terms.fee * before.released) / terms.amount;
+        uint256 held = terms.amount - before.released - before.refunded;
+        uint256 has = IERC20(terms.token).balanceOf(winner) + escrow.creditOf(terms.token, winner);
+        vm.assertEq(has - had, held - fee, "to whom the terms say");
     }
 }

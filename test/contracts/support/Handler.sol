@@ -122,7 +122,7 @@ abstract contract Handler is HandlerLedger {
         bool forged = roll(5) == 0;
         if (forged) key = keys[2];
         bytes memory data;
-        if (terms.token == address(usdc) && roll(2) == 0) {
+        if (terms.token == address(usdc) && roll(4) != 0) {
             bytes32 domain = usdc.DOMAIN_SEPARATOR();
             bytes memory signature = HandlerSignatures.authorization(
                 key,
@@ -132,13 +132,49 @@ abstract contract Handler is HandlerLedger {
                 id,
                 clock + 1
             );
-            data = abi.encodeWithSelector(0xbe5a7a50, terms, 0, clock + 1, signature);
+            data = authorized(terms, clock + 1, signature, roll(2) == 0);
         } else {
             uint256 n = roll(8) == 0 ? nonce : ++nonce; // now and then one that was used
             bytes memory signature = HandlerSignatures.permit2Deal(key, permit2, address(escrow), terms, n, clock);
             data = abi.encodeCall(IEscrow.depositWithPermit2, (terms, n, clock, signature));
         }
         if (act(anybody(), terms.payer, one(i), data, PLENTY) && forged) fail("a forged signature opened a deal");
+    }
+
+    /// A cart of two by one signature, of ERC-3009 or Permit2.
+    function openManyBySignature(uint256 seed) external turn(seed) {
+        if (deals.length + 2 > MOST_DEALS) return;
+        uint256[] memory touched = new uint256[](2);
+        (touched[0], touched[1]) = (invent(), invent());
+        if (roll(2) == 0) deals[touched[0]].token = address(usdc); // the only one with 3009
+        if (roll(8) != 0) (deals[touched[1]].token, deals[touched[1]].payer) = (deals[touched[0]].token, people[0]);
+        if (roll(8) != 0) deals[touched[0]].payer = people[0];
+        Terms[] memory list = new Terms[](2);
+        (list[0], list[1]) = (deals[touched[0]], deals[touched[1]]);
+        bytes32 hash = keccak256(abi.encode(escrow.dealId(list[0]), escrow.dealId(list[1])));
+        uint256 wrong = roll(9); // 0: another key, 1: another order, 2: a unit less
+        Terms memory sum = deals[touched[0]];
+        sum.amount += list[1].amount - (wrong == 2 ? 1 : 0);
+        if (wrong == 1) (list[0], list[1]) = (list[1], list[0]);
+        uint256 key = wrong == 0 ? keys[2] : keyOf(sum.payer);
+        bytes memory data;
+        if (sum.token == address(usdc) && roll(4) != 0) {
+            bytes32 domain = usdc.DOMAIN_SEPARATOR();
+            bytes memory signature = HandlerSignatures.authorization(
+                key,
+                domain,
+                address(escrow),
+                sum,
+                DealId.wrap(hash),
+                clock + 1
+            );
+            data = abi.encodeCall(IEscrow.depositManyWithAuthorization, (list, 0, clock + 1, signature));
+        } else {
+            uint256 n = ++nonce;
+            bytes memory signature = HandlerSignatures.permit2Cart(key, permit2, address(escrow), sum, hash, n, clock);
+            data = abi.encodeCall(IEscrow.depositManyWithPermit2, (list, n, clock, signature));
+        }
+        if (act(anybody(), sum.payer, touched, data, PLENTY) && wrong < 3) fail("a forged signature opened a cart");
     }
 
     // ------------------------------------------------------------------------------------------------------- payouts
@@ -215,7 +251,7 @@ abstract contract Handler is HandlerLedger {
     // ------------------------------------------------------------------------------------------------------ disputes
 
     function dispute(uint256 seed) external turn(seed) {
-        uint256 i = some();
+        uint256 i = roll(2) == 0 ? someDisputed() : some();
         Terms memory terms = deals[i];
         address caller = roll(4) == 0 ? anybody() : (roll(2) == 0 ? terms.payer : terms.payee);
         bool disputed = escrow.getDeal(escrow.dealId(terms)).status == Status.Disputed;
@@ -229,7 +265,7 @@ abstract contract Handler is HandlerLedger {
     }
 
     function resolve(uint256 seed) external turn(seed) {
-        uint256 i = some();
+        uint256 i = roll(2) == 0 ? someDisputed() : some();
         Terms memory terms = deals[i];
         address caller = roll(4) == 0 ? anybody() : arbiter;
         bytes memory data = abi.encodeCall(IEscrow.resolve, (terms, roll(terms.amount + 1)));
@@ -278,7 +314,7 @@ abstract contract Handler is HandlerLedger {
         else if (what == 5) changePolicy();
         else if (what == 6) changeDelegate();
         else donate();
-        if (deals.length == MOST_DEALS && roll(3) == 0) forget();
+        if (deals.length + 2 > MOST_DEALS && roll(3) != 0) forget();
     }
 
     /// The strange token keeps its books, but refuses, calls back, floods or burns gas.
@@ -335,6 +371,22 @@ abstract contract Handler is HandlerLedger {
 
     // --------------------------------------------------------------------------------------------------------- draws
 
+    /// A 3009 deposit in one of its two forms.
+    function authorized(
+        Terms memory terms,
+        uint256 validBefore,
+        bytes memory signature,
+        bool asBytes
+    ) private pure returns (bytes memory) {
+        if (asBytes) return abi.encodeWithSelector(0xbe5a7a50, terms, 0, validBefore, signature);
+        (bytes32 r, bytes32 s) = (bytes32(0), bytes32(0));
+        assembly ("memory-safe") {
+            r := mload(add(signature, 32))
+            s := mload(add(signature, 64))
+        }
+        return abi.encodeWithSelector(0x0022dd27, terms, 0, validBefore, uint8(signature[64]), r, s);
+    }
+
     /// The intruder, who may well be the operator's delegate, tries to move another deal from inside a transfer.
     function intrude() private {
         if (deals.length == 0) return;
@@ -384,6 +436,16 @@ abstract contract Handler is HandlerLedger {
             i = roll(deals.length);
             Status status = escrow.getDeal(escrow.dealId(deals[i])).status;
             if (status == Status.Funded || status == Status.Disputed) return i;
+        }
+    }
+
+    /// One of the deals; a disputed one when there is any.
+    function someDisputed() private returns (uint256 i) {
+        if (deals.length == 0) return invent();
+        uint256 start = roll(deals.length);
+        for (uint256 n; n < deals.length; n++) {
+            i = (start + n) % deals.length;
+            if (escrow.getDeal(escrow.dealId(deals[i])).status == Status.Disputed) return i;
         }
     }
 

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-import {Deal, IEscrow, Status, Terms} from "../../../contracts/interfaces/IEscrow.sol";
+import {Deal, DealId, IEscrow, Status, Terms} from "../../../contracts/interfaces/IEscrow.sol";
 import {Vm} from "./Vm.sol";
 
 /// The books beside the escrow: makes every call of the invariant tests, watches everybody's tokens and credits around
@@ -43,6 +43,8 @@ abstract contract HandlerLedger {
     mapping(bytes4 verb => uint256) public done;
     /// The deals of the last call.
     uint256[] public lastTouched;
+    /// How often a deal took money in.
+    mapping(DealId id => uint256) private openings;
     /// Who may have credits in an honest token.
     address internal feeRecipient;
 
@@ -111,10 +113,32 @@ abstract contract HandlerLedger {
         vm.prank(caller);
         (ok, ) = address(escrow).call{gas: gasLimit}(data);
         if (ok) done[bytes4(data)]++;
+        if (ok && opens(bytes4(data))) countOpenings(touched);
         Seen memory afterwards = look(touched);
         for (uint256 i; i < touched.length; i++) checkStep(deals[touched[i]], before.deals[i], afterwards.deals[i]);
         checkMoney(before, afterwards, touched, signer == address(0) ? caller : signer);
         checkConsent(before, afterwards, caller, signer);
+    }
+
+    function opens(bytes4 verb) private pure returns (bool) {
+        return
+            verb == IEscrow.deposit.selector ||
+            verb == IEscrow.depositWithPermit.selector ||
+            verb == 0x0022dd27 || // depositWithAuthorization, both forms
+            verb == 0xbe5a7a50 ||
+            verb == IEscrow.depositWithPermit2.selector ||
+            verb == IEscrow.depositMany.selector ||
+            verb == IEscrow.depositManyWithAuthorization.selector ||
+            verb == IEscrow.depositManyWithPermit2.selector;
+    }
+
+    /// A deposit that was accepted opened every deal that it is about, and no deal twice in its life.
+    function countOpenings(uint256[] memory touched) private {
+        for (uint256 i; i < touched.length; i++) {
+            DealId id = escrow.dealId(deals[touched[i]]);
+            if (++openings[id] != 1) fail("an id opens once");
+            if (escrow.getDeal(id).status != Status.Funded) fail("an accepted deposit is held");
+        }
     }
 
     function look(uint256[] memory touched) private view returns (Seen memory seen) {
