@@ -24,7 +24,9 @@ import { escrowAbi, usdcAbi } from '../../contracts/abi.ts';
 import { decodeDealState, statusNames, type Terms } from '../../contracts/terms.ts';
 import {
   authorizationTypes,
+  cartHash,
   escrowDomain,
+  permit2CartTypes,
   permit2DealMessage,
   permit2DealTypes,
   permit2Domain,
@@ -48,6 +50,7 @@ export interface Answer {
 }
 
 type SignedDeposit = Extract<Call, { asBytes: boolean }>;
+type SignedCart = Extract<Call, { verb: 'depositManyWithAuthorization' | 'depositManyWithPermit2' }>;
 
 /** A chain to hold the model against. */
 export type Arena = Awaited<ReturnType<typeof openArena>>;
@@ -123,6 +126,29 @@ export async function openArena() {
     return encodeEscrowCall('depositWithPermit2', [terms, nonce, deadline, signature]);
   }
 
+  async function encodeCart({ verb, list, deadline, nonce, signed }: SignedCart): Promise<Hex> {
+    const deals = cartHash(signed.list.map(stage.idOf));
+    // An empty cart has no payer to sign for.
+    const payer = signed.list[0]?.payer ?? signed.signer;
+    if (verb === 'depositManyWithAuthorization') {
+      const times = { validAfter: 0n, validBefore: deadline };
+      const message = { from: payer, to: stage.diamond, value: signed.amount, ...times, nonce: deals };
+      const types = authorizationTypes;
+      const data = { domain: tokenDomain, types, primaryType: 'ReceiveWithAuthorization', message };
+      return encodeEscrowCall(verb, [list, 0n, deadline, await sign(signed.signer, data)]);
+    }
+    const signature = await sign(signed.signer, {
+      domain: permit2Domain(stage.chainId, stage.permit2),
+      types: permit2CartTypes,
+      primaryType: 'PermitWitnessTransferFrom',
+      message: {
+        ...{ permitted: { token, amount: signed.amount }, spender: stage.diamond },
+        ...{ nonce, deadline, witness: { deals } },
+      },
+    });
+    return encodeEscrowCall(verb, [list, nonce, deadline, signature]);
+  }
+
   async function encode(call: Call): Promise<Hex> {
     switch (call.verb) {
       case 'releasePart':
@@ -148,6 +174,9 @@ export async function openArena() {
         return encodeAuthorization(call);
       case 'depositWithPermit2':
         return encodePermit2(call);
+      case 'depositManyWithAuthorization':
+      case 'depositManyWithPermit2':
+        return encodeCart(call);
       case 'approve':
         return encodeToken('approve', [stage.diamond, maxUint256]);
       case 'withdraw':

@@ -14,8 +14,10 @@ import { Refusal } from './token.ts';
 const RUNS = Number(process.env.FAST_CHECK_RUNS ?? 100);
 const DEALS = 3;
 const deposits = ['deposit', 'depositWithPermit', 'depositWithAuthorization', 'depositWithPermit2'] as const;
+const carts = ['depositManyWithAuthorization', 'depositManyWithPermit2'] as const;
 const verbs = [
   ...deposits,
+  ...carts,
   ...[
     'deposit',
     'depositMany',
@@ -65,9 +67,9 @@ type Drawn<T> = T extends fc.Arbitrary<infer Value> ? Value : never;
 type Draft = Drawn<typeof draft>;
 type Step = Drawn<typeof step>;
 
-/** Every sequence begins with deposits on two of the three deals, most of them good. */
+/** Every sequence begins with deposits on two of the three deals, most of them good; a cart holds both at once. */
 const opening = fc
-  .record({ verb: fc.constantFrom(...deposits), twist: fc.constantFrom(6, 6, 7, 7, 8, 8, 2, 3, 4, 5) })
+  .record({ verb: fc.constantFrom(...deposits, ...carts), twist: fc.constantFrom(6, 6, 7, 7, 8, 8, 2, 3, 4, 5) })
   .map((drawn): Step => ({ ...drawn, deal: 0, anyone: null, part: 0n, edge: 'whole', seconds: 1n, jump: null }));
 
 let arena: Arena;
@@ -105,7 +107,8 @@ function usual({ verb, twist }: Step, terms: Terms, disputedBy?: Address) {
   if (verb === 'returnPayment') return payee;
   if (verb === 'withdrawDispute' && disputedBy) return disputedBy;
   if (verb === 'openDispute') return twist < 5 ? payer : payee;
-  if (verb === 'depositWithAuthorization' || verb === 'depositWithPermit2') return operator;
+  if (verb.startsWith('depositWith') && verb !== 'depositWithPermit') return operator;
+  if (verb.startsWith('depositManyWith')) return operator;
   if (verb.startsWith('deposit') || verb === 'offer') return payer;
   if (verb === 'approve') return twist < 8 ? payer : payee;
   if (verb.startsWith('release')) return twist < 5 ? payer : operator;
@@ -153,6 +156,9 @@ function callOf(drawn: Step, all: Terms[], model: EscrowModel): Call {
         },
       };
     }
+    case 'depositManyWithAuthorization':
+    case 'depositManyWithPermit2':
+      return cartOf(drawn, verb, from, all, model.now);
     case 'approve':
       return { verb, from };
     case 'settle': {
@@ -173,6 +179,24 @@ function callOf(drawn: Step, all: Terms[], model: EscrowModel): Call {
     default:
       return { verb, from, terms };
   }
+}
+
+/** From this deal on; good ones are of one payer, since a cart is signed by one. */
+function cartOf({ deal, twist }: Step, verb: (typeof carts)[number], from: Address, all: Terms[], now: bigint): Call {
+  const { payer } = all[deal]!;
+  const rest = all.slice(deal).filter((terms) => twist % 6 === 1 || terms.payer === payer);
+  const list = twist === 0 ? [] : twist === 5 ? rest.map((terms) => ({ ...terms, payer: zeroAddress })) : rest;
+  const sum = list.reduce((total, { amount }) => total + amount, 0n);
+  return {
+    ...{ verb, from, list },
+    deadline: now + BigInt(twist === 2 ? -1 : twist),
+    nonce: twist === 9 ? 0n : now,
+    signed: {
+      signer: twist === 3 ? all[deal]!.payee : payer,
+      amount: twist === 4 ? sum + 1n : sum,
+      list: twist === 8 ? [...list].reverse() : list,
+    },
+  };
 }
 
 function timeOf({ jump, seconds }: Step, terms: Terms, last: bigint): bigint {
@@ -238,6 +262,10 @@ describe('the escrow and its model', () => {
       'depositWithAuthorization PayerMissing',
       'depositWithPermit2 InvalidSigner',
       'depositWithPermit2 SignatureExpired',
+      'depositManyWithAuthorization BatchSize',
+      'depositManyWithAuthorization CartMixed',
+      'depositManyWithAuthorization ERC3009InvalidSignature',
+      'depositManyWithPermit2 InvalidSigner',
     ]) {
       expect(reached, 'a refused signature').toContain(refusal);
     }

@@ -40,6 +40,17 @@ export type Call = { from: Address } & (
       asBytes: boolean;
       signed: Signed;
     }
+  | {
+      verb: 'depositManyWithAuthorization' | 'depositManyWithPermit2';
+      list: Terms[];
+      deadline: bigint;
+      /** Permit2's; ERC-3009's is the cart. */
+      nonce: bigint;
+      signed: Signed & {
+        /** The deals in the order in which they were signed. */
+        list: Terms[];
+      };
+    }
   /** The token's own: an unlimited allowance for the diamond. */
   | { verb: 'approve' }
   | { verb: 'withdraw'; account: Address }
@@ -101,6 +112,10 @@ export class EscrowModel {
         this.deposit(payer, [call.terms], (sum) => this.token.receiveByPermit2(payer, this.diamond, sum, transfer));
         return;
       }
+      case 'depositManyWithAuthorization':
+      case 'depositManyWithPermit2':
+        this.depositCart(call);
+        return;
       case 'approve':
         this.token.allowances.delete(call.from);
         return;
@@ -187,16 +202,38 @@ export class EscrowModel {
     }
   }
 
-  /** Opens all, then lets `take` move the tokens for them; or does nothing. */
-  private deposit(from: Address, list: Terms[], take: (sum: bigint) => void) {
+  /** Opens all, each after `fits` let it pass, then lets `take` move the tokens for them; or does nothing. */
+  private deposit(from: Address, list: Terms[], take: (sum: bigint) => void, fits?: (terms: Terms) => void) {
     const opened: Hex[] = [];
     try {
-      for (const terms of list) opened.push(this.open(from, terms));
+      for (const terms of list) {
+        fits?.(terms);
+        opened.push(this.open(from, terms));
+      }
       take(list.reduce((sum, terms) => sum + terms.amount, 0n));
     } catch (error) {
       for (const id of opened) this.deals.delete(id);
       throw error;
     }
+  }
+
+  /** A cart binds the ids of all its deals in order: signed otherwise, it is somebody else's signature. */
+  private depositCart(call: Extract<Call, { verb: 'depositManyWithAuthorization' | 'depositManyWithPermit2' }>) {
+    const { verb, list, deadline, signed } = call;
+    requireBatch(list);
+    const payer = namedPayer(list[0]!);
+    const isThisCart = list.map(this.idOf).join() === signed.list.map(this.idOf).join();
+    const by: Signed = { ...signed, signer: isThisCart ? signed.signer : zeroAddress };
+    const take = (sum: bigint) => {
+      if (verb === 'depositManyWithAuthorization') {
+        this.token.receive(payer, this.diamond, sum, deadline, this.now, by);
+      } else {
+        this.token.receiveByPermit2(payer, this.diamond, sum, { ...call, now: this.now, signed: by });
+      }
+    };
+    this.deposit(payer, list, take, (terms) => {
+      if (terms.payer !== payer) throw new Refusal('CartMixed');
+    });
   }
 
   private open(from: Address, terms: Terms): Hex {
