@@ -30,7 +30,13 @@ export function openLog(
 }
 
 /** What a log says of an error: of URLs only where they lead, since they carry passwords and API keys. */
-function describeError(error: unknown): Record<string, unknown> {
+export function describeError(error: unknown): {
+  type?: string;
+  message: string;
+  code?: unknown;
+  stack?: string;
+  cause?: object;
+} {
   if (!(error instanceof Error)) return { message: withoutCredentials(String(error)) };
   return {
     type: error.name,

@@ -16,6 +16,7 @@ type Place = {
   credentials: Credentials | undefined;
   nodeId?: string;
   rpcUrl?: string;
+  diamond?: string;
   databaseUrl?: string;
 };
 
@@ -45,6 +46,7 @@ export function placeOf({ url, credentials: file, data }: Settings): Place {
     credentials: credentialsOfEnvironment() ?? stack.integration,
     nodeId: stack.node_id,
     rpcUrl: stack.rpc_url,
+    diamond: stack.diamond,
     databaseUrl: stack.database_url,
   };
 }

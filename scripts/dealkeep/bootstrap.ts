@@ -1,10 +1,12 @@
 /** `dealkeep bootstrap`: the first node and the first integration of an empty installation. */
-import { Command, Option } from 'commander';
-import { connect, pendingMigrations } from '../../api/core/database/db.ts';
+import { Command } from 'commander';
+import { pendingMigrations } from '../../api/core/database/db.ts';
 import { createIntegration, createNode } from '../../api/core/platform/platform.ts';
 import { settingsOf } from './api.ts';
+import { databaseOption, withDatabase } from './database.ts';
 import { Failure } from './failure.ts';
 import { requireWritable, writeSecret } from './keys.ts';
+import { examples } from './options.ts';
 import { printRecord } from './output.ts';
 
 export function bootstrapCommand(): Command {
@@ -12,29 +14,25 @@ export function bootstrapCommand(): Command {
     .description('add a root node and an integration with every right on it, straight in the database')
     .requiredOption('--name <name>', "the node's and the integration's name")
     .requiredOption('--out <file>', 'where url, client_id and client_secret are written, for you alone to read')
-    .addOption(new Option('--database-url <url>', 'the database, migrated').env('DATABASE_URL').makeOptionMandatory())
+    .addOption(databaseOption('the database, migrated').makeOptionMandatory())
     .addHelpText(
-      'after',
-      '\nExample:\n  DATABASE_URL=postgres://me:secret@127.0.0.1/dealkeep npx dealkeep --url http://127.0.0.1:4000 bootstrap --name Lamps --out lamps.json',
+      ...examples(
+        '--url http://127.0.0.1:4000 bootstrap --name Lamps --out lamps.json --database-url postgres://me:secret@127.0.0.1/dealkeep',
+      ),
     )
     .action(async ({ name, out, databaseUrl }, self: Command) => {
       const settings = settingsOf(self);
-      if (!settings.url) throw new Failure('Say where the API will be: --url URL. It goes into the file.', 2);
+      const { url } = settings;
+      if (!url) throw new Failure('Say where the API will be: --url URL. It goes into the file.', 2);
       requireWritable(out);
-      const sql = connect(databaseUrl, { maxConnections: 1 });
-      try {
+      await withDatabase(databaseUrl, async (sql) => {
         if ((await pendingMigrations(sql)).length > 0)
           throw new Failure('The database is not up to date: npm run migrate.');
         const node = await createNode(sql, { name });
         const { id, clientId, clientSecret } = await createIntegration(sql, { nodeId: node.id, name });
-        writeSecret(out, { url: settings.url, client_id: clientId, client_secret: clientSecret });
+        writeSecret(out, { url, client_id: clientId, client_secret: clientSecret });
         const fields = { node: node.id, integration: id, credentials: out };
         printRecord(settings, fields, fields);
-      } catch (error) {
-        if (error instanceof Failure) throw error;
-        throw new Failure('The database does not answer, or refuses: check --database-url.', 3);
-      } finally {
-        await sql.end({ timeout: 1 });
-      }
+      });
     });
 }

@@ -1,11 +1,13 @@
 /** `dealkeep doctor`: what is wrong with an installation, and what to do about it. */
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { Chain } from '../../api/core/chain/chain.ts';
-import { connect, type Sql } from '../../api/core/database/db.ts';
+import type { Sql } from '../../api/core/database/db.ts';
 import { listNetworks } from '../../api/core/platform/platform.ts';
 import { type Ailment, examine } from '../../api/health.ts';
 import { type Answer, placeOf, settingsOf } from './api.ts';
+import { databaseOption, withDatabase } from './database.ts';
 import { Failure } from './failure.ts';
+import { examples } from './options.ts';
 import { printRows } from './output.ts';
 
 // Tokens and deadlines count in seconds; a chain's own clock may be off by some.
@@ -15,7 +17,8 @@ const HEAD_LATE_SECONDS = 120;
 export function doctorCommand(): Command {
   return new Command('doctor')
     .description('check API, database, migrations, worker, queue, indexer, RPC nodes, signers, webhooks and clocks')
-    .addOption(new Option('--database-url <url>', 'the database; without it only the API is asked').env('DATABASE_URL'))
+    .addOption(databaseOption('the database; without it only the API is asked'))
+    .addHelpText(...examples('doctor', '--url https://pay.example.com doctor --json'))
     .action(async ({ databaseUrl }, self: Command) => {
       const settings = settingsOf(self);
       const place = placeOf(settings);
@@ -51,14 +54,11 @@ async function examineApi(url: string, { problems }: { problems: boolean }): Pro
 }
 
 async function examineInstallation(databaseUrl: string): Promise<Ailment[]> {
-  const sql = connect(databaseUrl, { maxConnections: 4 });
-  try {
+  return await withDatabase(databaseUrl, async (sql) => {
     const ailments = await examine(sql);
     if (ailments.some(({ fatal }) => fatal)) return ailments;
     return [...ailments, ...(await examineClock(sql)), ...(await examineNetworks(sql))];
-  } finally {
-    await sql.end({ timeout: 1 });
-  }
+  });
 }
 
 async function examineClock(sql: Sql): Promise<Ailment[]> {

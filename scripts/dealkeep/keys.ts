@@ -3,10 +3,11 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { Api, settingsOf } from './api.ts';
 import { Failure } from './failure.ts';
+import { examples } from './options.ts';
 import { printRecord } from './output.ts';
 
 export function keysCommand(): Command {
-  const command = new Command('keys').description('rotate');
+  const command = new Command('keys').description('secrets of integrations');
 
   command
     .command('rotate')
@@ -14,6 +15,7 @@ export function keysCommand(): Command {
     .description('give an integration a new secret; the old one stays valid for a while')
     .requiredOption('--out <file>', 'where url, client_id and client_secret are written, for you alone to read')
     .option('--overlap <seconds>', 'how long the old secret stays valid', '86400')
+    .addHelpText(...examples('keys rotate 0198c5f1-6f4e-7c3a-9d52-3f1f0a6b7c8d --out new.json --overlap 3600'))
     .action(async (id: string, { out, overlap }, self: Command) => {
       if (!/^\d{1,7}$/.test(overlap)) throw new Failure('--overlap takes seconds.', 2);
       const settings = settingsOf(self);

@@ -2,16 +2,17 @@
 import { Command } from 'commander';
 import { type Answer, Api, settingsOf } from './api.ts';
 import { Failure } from './failure.ts';
+import { addPages, examples } from './options.ts';
 import { printRecord, printRows } from './output.ts';
 
 export function networksCommand(): Command {
-  const command = new Command('networks').description('list, fee-ceiling');
+  const command = new Command('networks').description(
+    'where payments can be made, and what signers may bid for gas there',
+  );
 
-  command
-    .command('list')
+  addPages(command.command('list'), 50)
     .description('list the networks with what their signers may bid for gas')
-    .option('--page <n>', 'which page', '1')
-    .option('--per-page <n>', 'how many on a page', '50')
+    .addHelpText(...examples('networks list'))
     .action(async ({ page, perPage }, self: Command) => {
       const settings = settingsOf(self);
       const api = await Api.open(settings);
@@ -30,10 +31,8 @@ export function networksCommand(): Command {
     .argument('<network>', "the network's id")
     .argument('<gwei>', 'the most that a unit of gas may cost, or "default"')
     .description('set what a transaction of a signer may bid; above it signers wait (operators)')
-    .addHelpText(
-      'after',
-      '\nExample:\n  npx dealkeep networks fee-ceiling 0198c5f1-6f4e-7c3a-9d52-3f1f0a6b7c8d 150\n\ndefault: ten times the base fee, or 100 gwei if that is more',
-    )
+    .addHelpText('after', '\ndefault: ten times the base fee, or 100 gwei if that is more')
+    .addHelpText(...examples('networks fee-ceiling 0198c5f1-6f4e-7c3a-9d52-3f1f0a6b7c8d 150'))
     .action(async (id: string, gwei: string, _options, self: Command) => {
       const settings = settingsOf(self);
       if (gwei !== 'default' && !/^\d+(\.\d+)?$/.test(gwei)) {

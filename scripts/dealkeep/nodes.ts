@@ -1,16 +1,15 @@
 /** `dealkeep nodes`: the tree of merchants. */
 import { Command } from 'commander';
 import { Api, settingsOf } from './api.ts';
+import { addPages, examples } from './options.ts';
 import { printRecord, printRows } from './output.ts';
 
 export function nodesCommand(): Command {
-  const command = new Command('nodes').description('list, show, create');
+  const command = new Command('nodes').description('the tree of merchants');
 
-  command
-    .command('list')
+  addPages(command.command('list'), 50)
     .description('list the nodes that you may act on')
-    .option('--page <n>', 'which page', '1')
-    .option('--per-page <n>', 'how many on a page', '50')
+    .addHelpText(...examples('nodes list', 'nodes list --json'))
     .action(async ({ page, perPage }, self: Command) => {
       const settings = settingsOf(self);
       const api = await Api.open(settings);
@@ -26,6 +25,7 @@ export function nodesCommand(): Command {
     .command('show')
     .argument('<id>', "the node's id")
     .description('show one node with the deal policy that holds for it')
+    .addHelpText(...examples('nodes show 0198c5f1-6f4e-7c3a-9d52-3f1f0a6b7c8d'))
     .action(async (id: string, _options, self: Command) => {
       const settings = settingsOf(self);
       const node = await (await Api.open(settings)).get(`/nodes/${encodeURIComponent(id)}`);
@@ -38,6 +38,7 @@ export function nodesCommand(): Command {
     .description('add a node below another one')
     .requiredOption('--name <name>', 'unique among its siblings')
     .option('--parent <id>', "the node above; left out: the running stack's")
+    .addHelpText(...examples('nodes create --name "Lamps and more" --parent 0198c5f1-6f4e-7c3a-9d52-3f1f0a6b7c8d'))
     .action(async ({ name, parent }, self: Command) => {
       const settings = settingsOf(self);
       const api = await Api.open(settings);

@@ -21,8 +21,9 @@ export function printRows({ json }: Settings, answer: Answer, columns: Column[])
   const table = new Table({ head: columns.map(([title]) => title), style: { head: [], border: [] } });
   for (const row of items) table.push(columns.map(([, show]) => text(show(row))));
   console.log(table.toString());
-  if (total > items.length)
-    console.log(`${items.length} of ${total}, page ${page}; --page ${page + 1} --per-page ${per_page} shows more.`);
+  if (!(total > items.length)) return;
+  const further = page * per_page < total ? `; --page ${page + 1} --per-page ${per_page} shows more` : '';
+  console.log(`${items.length} of ${total}, page ${page}${further}.`);
 }
 
 /** Prints names and values one below the other, or the whole answer as JSON. */
@@ -39,8 +40,11 @@ export function printJson(answer: Answer): void {
   console.log(JSON.stringify(answer, null, 2));
 }
 
+// What others wrote, like a receiver's answer, must not steer the terminal.
+const CONTROL = /(?!\n)\p{Cc}/gu;
+
 function text(value: unknown): string {
-  return value === null || value === undefined ? '–' : String(value);
+  return value === null || value === undefined ? '–' : String(value).replace(CONTROL, '\u{fffd}');
 }
 
 /**

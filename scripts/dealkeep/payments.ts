@@ -1,8 +1,10 @@
 /** `dealkeep payments`: what there is, what happened, and what an operator can do about it. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
+import type { PaymentStatus } from '../../api/core/schema.ts';
 import { type Answer, Api, type Settings, settingsOf } from './api.ts';
 import { Failure } from './failure.ts';
+import { addPages, examples, nodeOption } from './options.ts';
 import { confirmMove, printJson, printRecord, printRows } from './output.ts';
 
 // Node has it (V8 ≥ 11.4); TypeScript's library does not know it yet.
@@ -14,17 +16,33 @@ const ACTIONS = {
   refund: 'pay the buyer back what a payment holds',
 } as const;
 
-export function paymentsCommand(): Command {
-  const command = new Command('payments').description('list, show, logs, cancel, release, refund, retry-send');
+const STATUSES: Record<PaymentStatus, true> = {
+  pending: true,
+  awaiting_deposit: true,
+  confirming: true,
+  funded: true,
+  partially_released: true,
+  disputed: true,
+  cancel_requested: true,
+  expired: true,
+  released: true,
+  refunded: true,
+  partially_refunded: true,
+  cancelled: true,
+  failed: true,
+};
 
-  command
-    .command('list')
+export function paymentsCommand(): Command {
+  const command = new Command('payments').description(
+    'what there is, what happened, and what an operator can do about it',
+  );
+
+  addPages(command.command('list'))
     .description("list a node's payments, newest first")
-    .option('--node <id>', "the node; left out: the running stack's")
-    .option('--status <status>', 'only those with this status')
+    .addOption(nodeOption())
+    .addOption(new Option('--status <status>', 'only those with this status').choices(Object.keys(STATUSES)))
     .option('--external-id <id>', 'only the one with this external id')
-    .option('--page <n>', 'which page', '1')
-    .option('--per-page <n>', 'how many on a page', '20')
+    .addHelpText(...examples('payments list --status funded', 'payments list --external-id order-1001 --json'))
     .action(async (options, self: Command) => {
       const settings = settingsOf(self);
       const api = await Api.open(settings);
@@ -43,6 +61,7 @@ export function paymentsCommand(): Command {
     .command('show')
     .argument('<id>', "the payment's id")
     .description('show one payment with its legs and their proof')
+    .addHelpText(...examples('payments show 0198c5f1-6f4e-7c3a-9d52-3f1f0a6b7c8d'))
     .action(async (id: string, _options, self: Command) => {
       const settings = settingsOf(self);
       const payment = hideTokens(await (await Api.open(settings)).get(`/payments/${encodeURIComponent(id)}`));
@@ -56,12 +75,10 @@ export function paymentsCommand(): Command {
       });
     });
 
-  command
-    .command('logs')
+  addPages(command.command('logs'))
     .argument('<id>', "the payment's id")
     .description('show what happened to a payment, newest first')
-    .option('--page <n>', 'which page', '1')
-    .option('--per-page <n>', 'how many on a page', '20')
+    .addHelpText(...examples('payments logs 0198c5f1-6f4e-7c3a-9d52-3f1f0a6b7c8d'))
     .action(async (id: string, { page, perPage }, self: Command) => {
       const settings = settingsOf(self);
       const api = await Api.open(settings);
@@ -81,6 +98,10 @@ export function paymentsCommand(): Command {
       .option('--leg <n>', 'only this leg (0, 1, …)')
       .option('--no-wait', 'do not wait for the chain');
     if (verb !== 'cancel') action.option('--amount <decimal>', 'only this part, in the major unit');
+    const all = `payments ${verb} 0198c5f1-6f4e-7c3a-9d52-3f1f0a6b7c8d`;
+    action.addHelpText(
+      ...examples(all, ...(verb === 'cancel' ? [] : [`${all} --amount 10.50`]), `${all} --leg 1 --yes`),
+    );
     action.action(async (id: string, options, self: Command) => act(settingsOf(self), verb, id, options));
   }
 
@@ -88,6 +109,7 @@ export function paymentsCommand(): Command {
     .command('retry-send')
     .argument('<id>', "the payment's id")
     .description('hand a pending payment to the worker again')
+    .addHelpText(...examples('payments retry-send 0198c5f1-6f4e-7c3a-9d52-3f1f0a6b7c8d'))
     .action(async (id: string, _options, self: Command) => {
       const settings = settingsOf(self);
       const payment = hideTokens(

@@ -2,9 +2,8 @@
  * `dealkeep rebuild`: what every payment and account should be, derived anew from the chain's events, beside what stands, and those
  * events as the chain itself has them.
  */
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { Chain } from '../../api/core/chain/chain.ts';
-import { connect } from '../../api/core/database/db.ts';
 import type { Mismirrored } from '../../api/core/reconciliation/mirrored.ts';
 import {
   type Misstated,
@@ -14,8 +13,10 @@ import {
 } from '../../api/core/reconciliation/rebuild.ts';
 import { asText } from '../../api/core/reconciliation/reconciliations.ts';
 import { databaseOf, settingsOf } from './api.ts';
+import { databaseOption, withDatabase } from './database.ts';
 import { eachNetwork, unanswered } from './eachNetwork.ts';
 import { Failure } from './failure.ts';
+import { examples } from './options.ts';
 import { printJson, printRows } from './output.ts';
 
 const PLAIN = { data: '', json: false, yes: false };
@@ -23,13 +24,13 @@ const PLAIN = { data: '', json: false, yes: false };
 export function rebuildCommand(): Command {
   return new Command('rebuild')
     .description('derive payments and ledger anew from the chain’s events and name what differs; changes nothing')
-    .addOption(new Option('--database-url <url>', "the database; left out: the running stack's").env('DATABASE_URL'))
+    .addOption(databaseOption())
     .option('--network <name>', 'only this network')
+    .addHelpText(...examples('rebuild', 'rebuild --network Base --json'))
     .action(async ({ databaseUrl, network: name }, self: Command) => {
       const settings = settingsOf(self);
-      const sql = connect(databaseOf(settings, databaseUrl), { maxConnections: 4 });
       const chain = new Chain();
-      try {
+      await withDatabase(databaseOf(settings, databaseUrl), async (sql) => {
         const { found, failures } = await eachNetwork(sql, name, describe, (network, onProgress) =>
           rebuildNetwork(sql, chain, network, { onProgress }),
         );
@@ -66,9 +67,7 @@ export function rebuildCommand(): Command {
             `${events} events are mirrored as on chain; ${payments} payments and their ledger are as these say.`,
           );
         }
-      } finally {
-        await sql.end({ timeout: 1 });
-      }
+      });
     });
 }
 

@@ -1,7 +1,6 @@
 /** `dealkeep reconcile`: whether chain, mirror and ledger say the same of every open deal, and the escrow can pay all of them. */
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { Chain } from '../../api/core/chain/chain.ts';
-import { connect } from '../../api/core/database/db.ts';
 import {
   type Account,
   agrees,
@@ -11,21 +10,23 @@ import {
 } from '../../api/core/reconciliation/reconcile.ts';
 import { asText } from '../../api/core/reconciliation/reconciliations.ts';
 import { databaseOf, settingsOf } from './api.ts';
+import { databaseOption, withDatabase } from './database.ts';
 import { eachNetwork, unanswered } from './eachNetwork.ts';
 import { Failure } from './failure.ts';
+import { examples } from './options.ts';
 import { printJson, printRows } from './output.ts';
 
 export function reconcileCommand(): Command {
   return new Command('reconcile')
     .description('compare every open deal on chain, in the mirror and in the ledger, and what the escrow has and owes')
-    .addOption(new Option('--database-url <url>', "the database; left out: the running stack's").env('DATABASE_URL'))
+    .addOption(databaseOption())
     .option('--network <name>', 'only this network')
     .option('--all', 'also deals that all three hold for settled', false)
+    .addHelpText(...examples('reconcile', 'reconcile --network Base --all', 'reconcile --json'))
     .action(async ({ databaseUrl, network: name, all }, self: Command) => {
       const settings = settingsOf(self);
-      const sql = connect(databaseOf(settings, databaseUrl), { maxConnections: 4 });
       const chain = new Chain();
-      try {
+      await withDatabase(databaseOf(settings, databaseUrl), async (sql) => {
         const { found, failures } = await eachNetwork(
           sql,
           name,
@@ -37,9 +38,7 @@ export function reconcileCommand(): Command {
         if (failures.length > 0) throw unanswered(failures);
         if (!found.every(agrees)) throw new Failure('Not all is the same: see above.');
         if (!settings.json) console.log('Chain, mirror and ledger say the same, and the escrow can pay what it owes.');
-      } finally {
-        await sql.end({ timeout: 1 });
-      }
+      });
     });
 }
 

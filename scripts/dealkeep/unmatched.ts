@@ -1,18 +1,17 @@
 /** `dealkeep unmatched`: deals on chain that fund no payment. */
 import { Command } from 'commander';
 import { Api, settingsOf } from './api.ts';
+import { addPages, examples, nodeOption } from './options.ts';
 import { confirmMove, printRecord, printRows } from './output.ts';
 
 export function unmatchedCommand(): Command {
-  const command = new Command('unmatched').description('list, refund');
+  const command = new Command('unmatched').description('deals on chain that fund no payment');
 
-  command
-    .command('list')
+  addPages(command.command('list'))
     .description("list deals that bear a payment's number but do not fund it")
-    .option('--node <id>', "the node; left out: the running stack's")
+    .addOption(nodeOption())
     .option('--nobodys', 'those that bear the number of no payment at all; for operators', false)
-    .option('--page <n>', 'which page', '1')
-    .option('--per-page <n>', 'how many on a page', '20')
+    .addHelpText(...examples('unmatched list', 'unmatched list --nobodys'))
     .action(async ({ node, nobodys, page, perPage }, self: Command) => {
       const settings = settingsOf(self);
       const api = await Api.open(settings);
@@ -30,6 +29,7 @@ export function unmatchedCommand(): Command {
     .argument('<network>', "the network's id")
     .argument('<deal>', "the deal's hash")
     .description('send such a deal back to its payer; shows what would move, and asks')
+    .addHelpText(...examples(`unmatched refund 0198c5f1-6f4e-7c3a-9d52-3f1f0a6b7c8d 0x${'5f'.repeat(32)}`))
     .action(async (network: string, deal: string, _options, self: Command) => {
       const settings = settingsOf(self);
       const api = await Api.open(settings);

@@ -1,15 +1,20 @@
 /** `dealkeep webhooks`: where events are sent, how that went, and sending them again. */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
+import type { DeliveryStatus } from '../../api/core/webhooks/deliveries.ts';
 import { Api, settingsOf } from './api.ts';
+import { addPages, examples, moment, nodeOption } from './options.ts';
 import { printRecord, printRows } from './output.ts';
 
+const STATUSES: Record<DeliveryStatus, true> = { waiting: true, delivered: true, failed: true, cancelled: true };
+
 export function webhooksCommand(): Command {
-  const command = new Command('webhooks').description('endpoints, deliveries, resend, replay, test');
+  const command = new Command('webhooks').description('where events are sent, how that went, and sending them again');
 
   command
     .command('endpoints')
     .description("list a node's endpoints")
-    .option('--node <id>', "the node; left out: the running stack's")
+    .addOption(nodeOption())
+    .addHelpText(...examples('webhooks endpoints'))
     .action(async ({ node }, self: Command) => {
       const settings = settingsOf(self);
       const api = await Api.open(settings);
@@ -22,15 +27,18 @@ export function webhooksCommand(): Command {
       ]);
     });
 
-  command
-    .command('deliveries')
+  addPages(command.command('deliveries'))
     .description('list deliveries, newest first')
-    .option('--node <id>', "the node; left out: the running stack's")
+    .addOption(nodeOption())
     .option('--endpoint <id>', 'only to this endpoint')
     .option('--payment <id>', 'only of this payment')
-    .option('--status <status>', 'only those with this status')
-    .option('--page <n>', 'which page', '1')
-    .option('--per-page <n>', 'how many on a page', '20')
+    .addOption(new Option('--status <status>', 'only those with this status').choices(Object.keys(STATUSES)))
+    .addHelpText(
+      ...examples(
+        'webhooks deliveries --status waiting',
+        'webhooks deliveries --payment 0198c5f1-6f4e-7c3a-9d52-3f1f0a6b7c8d',
+      ),
+    )
     .action(async ({ node, endpoint, payment, status, page, perPage }, self: Command) => {
       const settings = settingsOf(self);
       const api = await Api.open(settings);
@@ -45,9 +53,31 @@ export function webhooksCommand(): Command {
     });
 
   command
+    .command('delivery')
+    .argument('<delivery>', "the delivery's id")
+    .description('show each attempt of a delivery, and what was answered')
+    .addHelpText(...examples('webhooks delivery 0198c5f1-6f4e-7c3a-9d52-3f1f0a6b7c8d'))
+    .action(async (id: string, _options, self: Command) => {
+      const settings = settingsOf(self);
+      const delivery = await (await Api.open(settings)).get(`/webhook-deliveries/${encodeURIComponent(id)}`);
+      const { event_type: event, status, next_attempt_at: next } = delivery;
+      printRecord(settings, delivery, { delivery: id, event, status, 'next attempt': next });
+      if (settings.json) return;
+      printRows(settings, { items: delivery.log }, [
+        ['attempt', (row) => row.number],
+        ['at', (row) => row.started_at],
+        ['ms', (row) => row.latency_ms],
+        ['status', (row) => row.status_code],
+        ['error', (row) => row.error],
+        ['answer', (row) => shortened(row.answer)],
+      ]);
+    });
+
+  command
     .command('resend')
     .argument('<delivery>', "the delivery's id")
     .description('send one event again')
+    .addHelpText(...examples('webhooks resend 0198c5f1-6f4e-7c3a-9d52-3f1f0a6b7c8d'))
     .action(async (id: string, _options, self: Command) => {
       const settings = settingsOf(self);
       const delivery = await (await Api.open(settings)).post(`/webhook-deliveries/${encodeURIComponent(id)}/resend`);
@@ -58,12 +88,18 @@ export function webhooksCommand(): Command {
     .command('replay')
     .argument('<endpoint>', "the endpoint's id")
     .description('send an endpoint every event since a time again')
-    .requiredOption('--since <time>', 'RFC 3339, as 2027-01-01T00:00:00Z')
-    .action(async (id: string, { since }, self: Command) => {
+    .requiredOption('--from <time>', 'a day (UTC) or a time: 2027-01-31, 2027-01-31T09:00:00Z', moment)
+    .option('--until <time>', 'up to before then; left out: now', moment)
+    .addHelpText(
+      ...examples(
+        'webhooks replay 0198c5f1-6f4e-7c3a-9d52-3f1f0a6b7c8d --from 2027-01-31',
+        'webhooks replay 0198c5f1-6f4e-7c3a-9d52-3f1f0a6b7c8d --from 2027-01-31T09:00:00Z --until 2027-01-31T10:00:00Z',
+      ),
+    )
+    .action(async (id: string, range: { from: string; until?: string }, self: Command) => {
       const settings = settingsOf(self);
-      const answer = await (await Api.open(settings)).post(`/webhook-endpoints/${encodeURIComponent(id)}/replay`, {
-        since,
-      });
+      const path = `/webhook-endpoints/${encodeURIComponent(id)}/replay`;
+      const answer = await (await Api.open(settings)).post(path, range);
       printRecord(settings, answer, { queued: answer.queued });
     });
 
@@ -71,6 +107,7 @@ export function webhooksCommand(): Command {
     .command('test')
     .argument('<endpoint>', "the endpoint's id")
     .description('send an endpoint a test event')
+    .addHelpText(...examples('webhooks test 0198c5f1-6f4e-7c3a-9d52-3f1f0a6b7c8d'))
     .action(async (id: string, _options, self: Command) => {
       const settings = settingsOf(self);
       const delivery = await (await Api.open(settings)).post(`/webhook-endpoints/${encodeURIComponent(id)}/test`);
@@ -78,4 +115,9 @@ export function webhooksCommand(): Command {
     });
 
   return command;
+}
+
+/** An answer may be 4 kB of a page; `--json` has all of it. */
+function shortened(answer: string | null): string | null {
+  return answer !== null && answer.length > 200 ? `${answer.slice(0, 200)}…` : answer;
 }

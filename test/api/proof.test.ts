@@ -1,6 +1,6 @@
-import { createPublicClient, http } from 'viem';
+import { type Address, createPublicClient, http } from 'viem';
 import { beforeAll, describe, expect, inject, test } from 'vitest';
-import { type ClaimedPayment, verify } from '../../contracts/verify.ts';
+import { type ClaimedLeg, type ClaimedPayment, verify } from '../../contracts/verify.ts';
 import { openWallet } from '../support/wallet.ts';
 import { type Json, type Marketplace, openMarketplace, termsOf } from './marketplace.ts';
 
@@ -23,8 +23,9 @@ async function read(id: string): Promise<ClaimedPayment & Json> {
 }
 
 /** The fields that are not as the API claims. */
-async function lies(payment: ClaimedPayment): Promise<string[]> {
-  return (await verify(payment, client)).filter(({ agrees }) => !agrees).map(({ field }) => field);
+async function lies(payment: ClaimedPayment, diamond?: Address): Promise<string[]> {
+  const findings = await verify(payment, client, diamond ? { diamond } : {});
+  return findings.filter(({ agrees }) => !agrees).map(({ field }) => field);
 }
 
 describe('The proof of a state', () => {
@@ -58,8 +59,10 @@ describe('verify', () => {
   test('finds nothing wrong with a payment that is funded, partly released, released, refunded or never paid', async () => {
     const unpaid = await market.payable();
     expect(await lies(await read(unpaid.payment.id))).toEqual([]);
+    expect(await lies(await read(unpaid.payment.id), stack.diamond)).toEqual([]);
     const payment = await funded();
     expect(await lies(payment)).toEqual([]);
+    expect(await lies(payment, stack.diamond)).toEqual([]);
     await market.post(`/payments/${payment.id}/release`, { amount: 10 });
     await market.untilStatus(payment.id, 'partially_released');
     expect(await lies(await read(payment.id))).toEqual([]);
@@ -72,11 +75,18 @@ describe('verify', () => {
     const payment = await funded();
     const other = await funded();
     const [leg] = payment.legs;
-    const changed = (fields: Record<string, unknown>) => ({ ...payment, legs: [{ ...leg, ...fields }] });
+    const changed = (fields: Record<string, unknown>, of: Record<string, unknown> = {}) => {
+      const deal = { ...leg, ...fields };
+      return { ...payment, deal, legs: [deal], ...of };
+    };
     const proof = (fields: Record<string, unknown>) => changed({ proof: { ...leg.proof, ...fields } });
-    expect(await lies(changed({ status: 'released' }))).toEqual(['status']);
+    expect(await lies(changed({ status: 'released' }, { status: 'released' }))).toEqual(['status']);
+    expect(await lies({ ...payment, status: 'released' })).toEqual(['status']);
+    expect(await lies({ ...payment, deal: { ...leg, status: 'released' } })).toEqual(['deal']);
+    expect(await lies({ ...payment, transaction_hash: other.transaction_hash })).toEqual(['transaction_hash']);
     expect(await lies(changed({ released_units: '1' }))).toEqual(['released_units']);
     expect(await lies(changed({ refunded_units: '1' }))).toEqual(['refunded_units']);
+    expect(await lies(changed({ deal_id: 7 }))).toEqual(['deal_id']);
     expect(await lies(changed({ payee: market.stranger }))).toEqual(['offer_hash', 'hash']);
     expect(await lies(changed({ payer: market.stranger }))).toEqual(['hash']);
     expect(await lies(changed({ amount_units: '1' }))).toEqual(['paid_price_units', 'offer_hash', 'hash']);
@@ -86,13 +96,61 @@ describe('verify', () => {
     expect(await lies(proof({ confirmations: 1_000_000 }))).toEqual(['proof.confirmations']);
     expect(await lies(proof({ transaction: `0x${'11'.repeat(32)}` }))).toEqual(['proof.block', 'proof.log_index']);
     expect(await lies(proof({ transaction: other.transaction_hash }))).toEqual(['proof.block', 'proof.log_index']);
+    expect(await lies(payment, market.stranger)).toEqual(['proof.diamond']);
+  });
+
+  test('finds a claim to money that no proof goes with, a term that runs on, and a deposit behind an empty hand', async () => {
+    const paid = await funded();
+    const { payment } = await market.payable();
+    const unpaid = await read(payment.id);
+    const claim = (of: Json, fields: Record<string, unknown>) => {
+      const deal = { ...of.deal, ...fields };
+      return { ...of, ...(fields.status ? { status: fields.status } : {}), deal, legs: [deal] };
+    };
+    expect(await lies(claim(unpaid, { status: 'funded' }))).toEqual(['status']);
+    expect(await lies(claim(unpaid, { status: 'released', released_units: '25500000' }))).toEqual([
+      'status',
+      'released_units',
+    ]);
+    expect(await lies(claim(unpaid, { status: 'expired' }))).toEqual(['deposit_deadline']);
+    const wrongOffer = claim(unpaid, { amount_units: '1' });
+    expect(await lies(wrongOffer, stack.diamond)).toEqual(['paid_price_units', 'offer_hash']);
+    // Closed on chain by a cancellation, which the API keeps to itself.
+    await market.post(`/payments/${payment.id}/cancel`);
+    const cancelled = await market.untilStatus(payment.id, 'cancelled');
+    expect(await lies(cancelled, stack.diamond)).toEqual([]);
+    expect(await lies(claim(cancelled, { status: 'awaiting_deposit', proof: null }), stack.diamond)).toEqual(['proof']);
+    expect(await lies(claim(paid, { status: 'awaiting_deposit', proof: null }))).toEqual(['transaction_hash']);
+  });
+
+  test('holds the status of a payment with several legs against theirs', async () => {
+    const legs = [
+      { payment_address: market.payee, paid_price: 10 },
+      { payment_address: market.stranger, paid_price: 15.5 },
+    ];
+    const { payment } = await market.payable({ legs });
+    const claimed = await read(payment.id);
+    const withLegs = (status: string, ...statuses: string[]): ClaimedPayment => {
+      const changed: ClaimedLeg[] = claimed.legs.map((leg: ClaimedLeg, index: number) => ({
+        ...leg,
+        status: statuses[index] ?? leg.status,
+      }));
+      return { ...claimed, status, deal: changed[0] ?? claimed.deal, legs: changed };
+    };
+    const agrees = async (payment: ClaimedPayment) =>
+      (await verify(payment, client)).find(({ leg, field }) => leg === null && field === 'status')?.agrees;
+    expect(await agrees(withLegs('confirming', 'funded', 'awaiting_deposit'))).toBe(true);
+    expect(await agrees(withLegs('funded', 'funded', 'awaiting_deposit'))).toBe(false);
+    expect(await agrees(withLegs('released', 'released', 'cancelled'))).toBe(true);
+    expect(await agrees(withLegs('released', 'released', 'refunded'))).toBe(false);
   });
 
   test('finds a claim that another deal funds this payment', async () => {
     const payment = await funded();
     const other = await funded();
     const [leg] = payment.legs;
-    const claimed = { ...payment, legs: [{ ...leg, hash: other.deal.hash, proof: other.deal.proof }] };
+    const deal = { ...leg, hash: other.deal.hash, proof: other.deal.proof };
+    const claimed = { ...payment, deal, legs: [deal] };
     expect(await lies(claimed)).toContain('hash');
   });
 });

@@ -2,9 +2,10 @@ import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
 import { startApi } from '../../scripts/dev/services.ts';
 import { type Json, type Marketplace, openMarketplace, termsOf } from '../api/marketplace.ts';
+import { startReceiver } from '../support/receiver.ts';
 import { openWallet } from '../support/wallet.ts';
 
 const stack = inject('stack');
@@ -125,6 +126,55 @@ describe('dealkeep verify', () => {
   });
 });
 
+describe('dealkeep webhooks', () => {
+  test('shows endpoints and each attempt, and sends again: one, a test, or all since a time', async () => {
+    const receiver = await startReceiver();
+    onTestFinished(() => receiver.stop());
+    receiver.answer = (_webhook, response) => response.writeHead(503).end('later\x1b[2J');
+    const endpoint = { node_id: market.nodeId, url: receiver.url, events: ['payment.created'] };
+    const { id } = (await market.post('/webhook-endpoints', endpoint)).json;
+    onTestFinished(async () => void (await market.post(`/webhook-endpoints/${id}/archive`)));
+    const from = new Date(Date.now() - 1_000).toISOString();
+    await market.createPayment();
+    await expect.poll(() => receiver.received.length, { timeout: 20_000 }).toBeGreaterThan(0);
+
+    const endpoints = await dealkeep(['webhooks', 'endpoints', '--node', market.nodeId]);
+    expect(endpoints).toMatchObject({ code: 0, output: expect.stringContaining(id) });
+    const list = ['webhooks', 'deliveries', '--node', market.nodeId, '--endpoint', id];
+    const waiting = await dealkeep([...list, '--status', 'waiting', '--json']);
+    const [delivery] = waiting.json.items;
+    await expect
+      .poll(async () => (await market.get(`/webhook-deliveries/${delivery.id}`)).json.log.length, { timeout: 20_000 })
+      .toBeGreaterThan(0);
+    const shown = await dealkeep(['webhooks', 'delivery', delivery.id]);
+    expect(shown).toMatchObject({ code: 0, output: expect.stringContaining('Answered 503.') });
+    expect(shown.output).toContain('later\u{fffd}[2J');
+
+    receiver.answer = 204;
+    expect(await dealkeep(['webhooks', 'resend', delivery.id])).toMatchObject({ code: 0 });
+    // It may have come again by itself just before.
+    const waits = async () => (await market.get(`/webhook-endpoints/${id}`)).json.waiting;
+    await expect.poll(waits, { timeout: 20_000 }).toBe(0);
+    const before = receiver.accepted.length;
+    expect(before).toBeGreaterThan(0);
+    const replay = ['webhooks', 'replay', id, '--from', from, '--until', new Date().toISOString(), '--json'];
+    expect(await dealkeep(replay)).toMatchObject({ code: 0, json: { queued: 1 } });
+    await expect.poll(() => receiver.accepted.length, { timeout: 20_000 }).toBe(before + 1);
+    expect(new Set(receiver.accepted.map(({ event }) => event.id)).size).toBe(1);
+    expect(await dealkeep(['webhooks', 'test', id, '--json'])).toMatchObject({ code: 0, json: { cause: 'test' } });
+  }, 180_000);
+});
+
+describe('dealkeep unmatched', () => {
+  test('lists what there is, of one node or for operators of nobody, and says when there is no such deal', async () => {
+    const own = await dealkeep(['unmatched', 'list', '--node', market.nodeId, '--json']);
+    expect(own).toMatchObject({ code: 0, json: { items: [], total: 0 } });
+    expect(await dealkeep(['unmatched', 'list', '--nobodys', '--json'])).toMatchObject({ code: 0 });
+    const refund = await dealkeep(['unmatched', 'refund', market.networkId, `0x${'5f'.repeat(32)}`, '--yes']);
+    expect(refund).toMatchObject({ code: 1, errors: expect.stringContaining('no such stray deal') });
+  });
+});
+
 describe('dealkeep reserves', () => {
   test('needs nobody to be signed in', async () => {
     const run = await dealkeep(['--url', api.url, 'reserves', '--json'], { signedIn: false });
@@ -178,12 +228,6 @@ describe('dealkeep', () => {
     const run = await dealkeep(['--url', api.url, 'nodes', 'list'], { signedIn: false });
     expect(run.code).toBe(2);
     expect(run.errors).toContain('DEALKEEP_CLIENT_ID');
-  });
-
-  test.each(['bash', 'zsh', 'fish'])('completion prints a script for %s that names the commands', async (shell) => {
-    const run = await dealkeep(['completion', shell], { signedIn: false });
-    expect(run.code).toBe(0);
-    expect(run.output).toContain('retry-send');
   });
 
   test('--help has examples', async () => {

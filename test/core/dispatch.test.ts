@@ -292,6 +292,42 @@ describe('a receiver that', () => {
   });
 });
 
+test('an attempt that cannot be written down is made again half a minute later, not at every pass', async () => {
+  const errors: unknown[] = [];
+  const dispatcher = openDispatcher({ onError: (error) => errors.push(error) });
+  const { receiver, endpoint } = await openEndpoint();
+  await market.post(`/webhook-endpoints/${endpoint.id}/test`);
+  // No month has such an id, so that no partition takes the attempt.
+  const id = 'ffffffff-ffff-4fff-bfff-ffffffffffff';
+  await market.sql`update webhook_delivery set id = ${id} where endpoint_id = ${endpoint.id}`;
+  onTestFinished(async () => void (await market.sql`delete from webhook_delivery where id = ${id}`));
+  await run(dispatcher);
+  await runFor(20 * SECOND, 5 * SECOND, dispatcher);
+  expect([receiver.received.length, errors.length]).toEqual([1, 1]);
+  await runFor(20 * SECOND, 5 * SECOND, dispatcher);
+  expect(receiver.received.length).toBe(2);
+});
+
+test('a replay sends each event once, and every attempt of it is in the log', async () => {
+  const dispatcher = openDispatcher();
+  const { receiver, endpoint } = await openEndpoint();
+  const { id } = await market.createPayment();
+  const from = new Date().toISOString();
+  await happen(id, 1, 2, 3);
+  await run(dispatcher);
+  expect(stepsOf(receiver.accepted, id)).toEqual([1, 2, 3]);
+  const path = `/webhook-endpoints/${endpoint.id}/replay`;
+  expect((await market.post(path, { from })).json).toEqual({ queued: 3 });
+  await runFor(MINUTE, 10 * SECOND, dispatcher);
+  expect(stepsOf(receiver.accepted, id)).toEqual([1, 2, 3, 1, 2, 3]);
+  const deliveries = await deliveriesOf(endpoint);
+  expect(deliveries.map(({ status, attempts }) => [status, attempts])).toEqual(deliveries.map(() => ['delivered', 1]));
+  const logged = await market.sql`
+    select 1 from webhook_attempt a join webhook_delivery d on d.id = a.delivery_id
+    where d.endpoint_id = ${endpoint.id} and d.cause = 'replay'`;
+  expect(logged).toHaveLength(3);
+});
+
 describe('two workers', () => {
   test('send each event once while all goes well, each payment in its order', async () => {
     const dispatchers = [openDispatcher(), openDispatcher()];

@@ -7,21 +7,28 @@ import { loadPayment } from '../../api/core/payments/payments.ts';
 import { createDatabase } from '../../scripts/dev/postgres.ts';
 
 const migrations = new URL('../../api/core/migrations/', import.meta.url);
-const EARLIER = '005_idempotency.sql';
+
+/** A database of its own with the schema as it was after the migration `last`, and rows of that time. */
+async function openEarlier(last: string): Promise<{ databaseUrl: string; sql: Sql }> {
+  const databaseUrl = await createDatabase(inject('stack').databaseUrl, `migrations_${uuidv7().replaceAll('-', '')}`);
+  const sql = connect(databaseUrl, { maxConnections: 4 });
+  await runMigrations({ connectionString: databaseUrl, logger: new Logger(() => () => {}) });
+  await sql`create table migration (name text primary key, applied_at timestamptz not null default now())`;
+  for (const name of (await readdir(migrations)).sort()) {
+    if (name > last) break;
+    await sql.unsafe(await readFile(new URL(name, migrations), 'utf8'));
+    await sql`insert into migration ${sql({ name })}`;
+    if (name === ROWS_OF) await sql.unsafe(await readFile(new URL('rows-of-schema-005.sql', import.meta.url), 'utf8'));
+  }
+  return { databaseUrl, sql };
+}
+
+const ROWS_OF = '005_idempotency.sql';
 
 let databaseUrl: string;
 let sql: Sql;
 beforeAll(async () => {
-  databaseUrl = await createDatabase(inject('stack').databaseUrl, `migrations_${uuidv7().replaceAll('-', '')}`);
-  sql = connect(databaseUrl, { maxConnections: 4 });
-  await runMigrations({ connectionString: databaseUrl, logger: new Logger(() => () => {}) });
-  await sql`create table migration (name text primary key, applied_at timestamptz not null default now())`;
-  for (const name of (await readdir(migrations)).sort()) {
-    if (name > EARLIER) break;
-    await sql.unsafe(await readFile(new URL(name, migrations), 'utf8'));
-    await sql`insert into migration ${sql({ name })}`;
-  }
-  await sql.unsafe(await readFile(new URL('rows-of-schema-005.sql', import.meta.url), 'utf8'));
+  ({ databaseUrl, sql } = await openEarlier(ROWS_OF));
 });
 afterAll(() => sql.end());
 
@@ -102,5 +109,46 @@ describe('migrations', () => {
 
   test('run again change nothing', async () => {
     expect(await migrate(databaseUrl)).toEqual([]);
+  });
+});
+
+describe('migrations of webhooks', () => {
+  test('what was sent, replays with random ids included, keeps its attempts through their move into months', async () => {
+    const earlier = await openEarlier('025_sealed_answers.sql');
+    const { sql: own } = earlier;
+    const [node] = await own<{ id: string }[]>`select id from node limit 1`;
+    const nodeId = node?.id ?? '';
+    const endpoint = {
+      nodeId,
+      id: uuidv7(),
+      kind: 'endpoint',
+      url: 'https://shop.example/',
+      events: [],
+      signature: 'hmac',
+    };
+    await own`insert into webhook_endpoint ${own(endpoint)}`;
+    const ids = [
+      uuidv7(),
+      crypto.randomUUID(),
+      '00000000-0000-4000-8000-000000000000',
+      'ffffffff-ffff-4fff-bfff-ffffffffffff',
+    ];
+    for (const id of ids) {
+      const event = { eventId: uuidv7(), eventType: 'payment.funded', status: 'delivered', nextAttemptAt: new Date() };
+      await own`insert into webhook_delivery ${own({ nodeId, id, endpointId: endpoint.id, cause: 'replay', ...event })}`;
+      const attempt = { nodeId, deliveryId: id, number: 1, startedAt: new Date(), latencyMs: 1, answer: id };
+      await own`insert into webhook_attempt ${own(attempt)}`;
+    }
+    await migrate(earlier.databaseUrl);
+    const after = await own<{ id: string; answer: string }[]>`
+      select d.id, a.answer from webhook_delivery d join webhook_attempt a on a.node_id = d.node_id and a.delivery_id = d.id`;
+    expect(after.map(({ answer }) => answer).sort()).toEqual([...ids].sort());
+    const begun = Date.now() - 600_000;
+    for (const { id } of after) {
+      expect(id[14]).toBe('7');
+      expect(Number.parseInt(id.replace('-', '').slice(0, 12), 16)).toBeGreaterThan(begun);
+    }
+    expect(after.map(({ id }) => id)).toContain(ids[0]);
+    await own.end();
   });
 });

@@ -163,7 +163,7 @@ export async function replay(
       insert into webhook_delivery (
         node_id, id, endpoint_id, cause, event_id, event_type, event_node_id, payment_id, position, status, next_attempt_at
       )
-      select e.node_id, gen_random_uuid(), e.id, 'replay', l.id, l.event_type, l.node_id, l.payment_id, l.position, 'waiting', now()
+      select e.node_id, uuidv7_of(clock_timestamp()), e.id, 'replay', l.id, l.event_type, l.node_id, l.payment_id, l.position, 'waiting', now()
       from webhook_endpoint e join node n on e.node_id = any(n.path) join payment_log l on l.node_id = n.id
       where e.node_id = ${nodeId} and e.id = ${endpointId} and l.position is not null
         and l.created_at >= ${from} ${until ? tx`and l.created_at < ${until}` : tx``}

@@ -218,15 +218,20 @@ export class Dispatcher {
     if (endpoint.openUntil !== null && !(await this.#mayProbe(endpoint))) return false;
     const startedAt = this.#now();
     const start = performance.now();
-    const outcome = await this.#request(endpoint, delivery, startedAt).catch(async (error) => {
+    try {
+      const outcome = await this.#request(endpoint, delivery, startedAt);
+      const latencyMs = Math.round(performance.now() - start);
+      return await this.#sql.begin((tx) => this.#record(tx, endpoint, delivery, { ...outcome, startedAt, latencyMs }));
+    } catch (error) {
       await this.#postpone(delivery);
       throw error;
-    });
-    const latencyMs = Math.round(performance.now() - start);
-    return await this.#sql.begin((tx) => this.#record(tx, endpoint, delivery, { ...outcome, startedAt, latencyMs }));
+    }
   }
 
-  /** What cannot be sent for a reason of our own is tried again later, and counts as no attempt. */
+  /**
+   * What cannot be sent, or not be written down, for a reason of our own is tried again later and counts as no attempt: at once it
+   * would be sent at every pass.
+   */
   async #postpone({ nodeId, id }: DeliveryRow): Promise<void> {
     const later = new Date(this.#now().getTime() + FIRST_PROBE_MS);
     await this.#sql`
