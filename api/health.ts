@@ -1,7 +1,7 @@
 // Owns what a process says of itself to whoever runs it: `/healthz`, that it lives; `/readyz`, whether requests should be sent
 // to it, and by name what is wrong.
 import type { Sql } from './core/database/db.ts';
-import { pendingMigrations } from './core/database/db.ts';
+import { isDatabaseAway, pendingMigrations } from './core/database/db.ts';
 import { hasWorker, readFailingEndpoints, readMirrors, readQueue, readSigners } from './core/vitals.ts';
 
 /** One thing that is wrong and what to do; `fatal`: requests cannot be answered. */
@@ -16,15 +16,30 @@ const TRANSACTION_LATE_SECONDS = 300;
 /** Everything that is wrong with an installation, as far as its database tells; the worst first. */
 export async function examine(sql: Sql): Promise<Ailment[]> {
   try {
-    const pending = await pendingMigrations(sql);
-    if (pending.length > 0) {
-      const problem = `The database lacks ${pending.length} migrations, from ${pending[0]} on.`;
-      return [{ part: 'migrations', fatal: true, problem, remedy: 'Run npm run migrate.' }];
-    }
-    return await ailmentsOf(sql);
+    const fault = await findDatabaseFault(sql);
+    return fault ? [fault] : await ailmentsOf(sql);
   } catch {
-    const remedy = 'Start PostgreSQL, or check DATABASE_URL.';
-    return [{ part: 'database', fatal: true, problem: 'The database does not answer.', remedy }];
+    return [SILENT];
+  }
+}
+
+const SILENT: Ailment = {
+  part: 'database',
+  fatal: true,
+  problem: 'The database does not answer.',
+  remedy: 'Start PostgreSQL, or check DATABASE_URL.',
+};
+
+/** Why nothing can work with this database just now; null: it can. @throws what the database refuses for good */
+export async function findDatabaseFault(sql: Sql): Promise<Ailment | null> {
+  try {
+    const pending = await pendingMigrations(sql);
+    if (pending.length === 0) return null;
+    const problem = `The database lacks ${pending.length} migrations, from ${pending[0]} on.`;
+    return { part: 'migrations', fatal: true, problem, remedy: 'Run npm run migrate.' };
+  } catch (error) {
+    if (isDatabaseAway(error)) return SILENT;
+    throw error;
   }
 }
 

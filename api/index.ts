@@ -3,7 +3,7 @@ import { serve } from '@hono/node-server';
 import { addressList } from './address.ts';
 import { createApp } from './app.ts';
 import { listStandings } from './core/chain/standing.ts';
-import { connect } from './core/database/db.ts';
+import { connect, type Sql } from './core/database/db.ts';
 import { Tokens } from './core/platform/auth.ts';
 import { followTestClock } from './core/platform/testClock.ts';
 import { Providers } from './core/rails/provider.ts';
@@ -15,6 +15,7 @@ import { RequestLimiter } from './limits.ts';
 import { openLog } from './logging.ts';
 import { Metrics } from './metrics.ts';
 import { sandboxProvider } from './providers/sandbox.ts';
+import { untilDatabase } from './starting.ts';
 import { startWorker } from './worker.ts';
 
 const USAGE = `Usage: node api/index.ts <api|worker|indexer|reseal|signers>
@@ -51,6 +52,23 @@ function required(name: string): string {
   if (value) return value;
   console.error(`${name} is not set.\n\n${USAGE}`);
   process.exit(2);
+}
+
+function databaseUrlOf(): string {
+  const url = required('DATABASE_URL');
+  if (/^postgres(ql)?:$/.test(URL.parse(url)?.protocol ?? '')) return url;
+  // It may hold a password, so it is not repeated.
+  console.error('DATABASE_URL must be a URL: postgres://user:password@host/database.');
+  process.exit(2);
+}
+
+/** Waits for the database; one that refuses for good ends the process. */
+async function waitForDatabase(sql: Sql): Promise<void> {
+  await untilDatabase(sql, log).catch((err) => {
+    log.fatal({ err }, 'the database refuses');
+    log.flush(() => process.exit(1));
+    return new Promise<never>(() => {});
+  });
 }
 
 function listed(name: string): string[] {
@@ -96,7 +114,7 @@ async function startApi(): Promise<() => Promise<void>> {
   const publicUrl = process.env.PUBLIC_URL ?? `http://${hostname}:${port}`;
   const tokens = new Tokens(required('DEALKEEP_SECRET'), listed('DEALKEEP_OLD_SECRETS'));
   const vault = openVault();
-  const sql = connect(required('DATABASE_URL'), { maxConnections: 16 });
+  const sql = connect(databaseUrlOf(), { maxConnections: 16 });
   const metrics = new Metrics(sql);
   const limits = {
     integration: wholeNumber('RATE_LIMIT_INTEGRATION', 60_000),
@@ -117,6 +135,8 @@ async function startApi(): Promise<() => Promise<void>> {
   });
   const clock = await followTestClock(sql, (err) => log.warn({ err }, 'the test clock cannot be read'));
   const closeMetrics = serveMetrics(metrics);
+  // Meanwhile it listens, so that /readyz says what is missing.
+  void waitForDatabase(sql);
   const server = serve({ fetch: app.fetch, hostname, port }, () => log.info({ publicUrl }, 'api listening'));
   server.on('error', (err) => {
     log.fatal({ err }, 'the api cannot listen');
@@ -134,16 +154,17 @@ async function startApi(): Promise<() => Promise<void>> {
 }
 
 async function startWorking(): Promise<() => Promise<void>> {
-  const databaseUrl = required('DATABASE_URL');
+  const databaseUrl = databaseUrlOf();
   const signers = await openSigners(process.env).catch((error) => {
     if (!(error instanceof KeySettingError)) throw error;
     console.error(`${error.message}\n\n${USAGE}`);
     process.exit(2);
   });
   const sql = connect(databaseUrl);
+  const closeMetrics = serveMetrics(new Metrics(sql));
+  await waitForDatabase(sql);
   const clock = await followTestClock(sql, (err) => log.warn({ err }, 'the test clock cannot be read'));
   const worker = await startWorker({ sql, vault: openVault(), databaseUrl, signers, providers: openProviders(), log });
-  const closeMetrics = serveMetrics(new Metrics(sql));
   log.info({ signers: signers.map(({ address }) => address) }, 'worker started');
   return async () => {
     closeMetrics();
@@ -156,20 +177,20 @@ async function startWorking(): Promise<() => Promise<void>> {
 async function startSupervising(): Promise<() => Promise<void>> {
   const port = wholeNumber('INDEXER_PORT', 42_069);
   const behindMs = wholeNumber('INDEXER_BEHIND_MS', 30_000);
-  const supervisor = await startIndexing({ databaseUrl: required('DATABASE_URL'), log, port, behindMs });
+  const supervisor = await startIndexing({ databaseUrl: databaseUrlOf(), log, port, behindMs });
   log.info({ port: supervisor.port }, 'the indexer is supervised');
   return () => supervisor.stop();
 }
 
 async function resealAll(): Promise<void> {
   const vault = openVault();
-  const sql = connect(required('DATABASE_URL'));
+  const sql = connect(databaseUrlOf());
   log.info({ values: await reseal(sql, vault) }, 'everything is sealed under the current secret');
   await sql.end({ timeout: 5 });
 }
 
 async function printSigners(): Promise<void> {
-  const sql = connect(required('DATABASE_URL'));
+  const sql = connect(databaseUrlOf());
   const standings = await listStandings(sql);
   console.log(JSON.stringify(standings, (_, value) => (typeof value === 'bigint' ? value.toString() : value), 2));
   await sql.end({ timeout: 5 });

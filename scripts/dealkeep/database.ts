@@ -26,7 +26,7 @@ export async function withDatabase<T>(url: string, work: (sql: Sql) => Promise<T
 
 function failureOf(error: unknown): Failure | undefined {
   if (isMissingRelation(error)) return new Failure('The database is not up to date: npm run migrate.', 3);
-  if (isDatabaseAway(error) || (error instanceof Error && 'code' in error && error.code === 'ENOTFOUND')) {
+  if (isDatabaseAway(error)) {
     return new Failure('The database does not answer: check --database-url, or start PostgreSQL.', 3);
   }
   // Wrong user or password, or no right to a table.

@@ -103,12 +103,9 @@ export function isMissingRelation(error: unknown): boolean {
 
 // What postgres.js says of a session that it lost or never had, and what the system says of the connection below it.
 const AWAY = new Set([
-  'CONNECTION_CLOSED',
-  'CONNECTION_DESTROYED',
-  'CONNECT_TIMEOUT',
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EPIPE',
+  ...['CONNECTION_CLOSED', 'CONNECTION_DESTROYED', 'CONNECT_TIMEOUT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE'],
+  // A name that is not known yet, or a way that is not there: of a server that comes up with its network.
+  ...['ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT'],
 ]);
 // PostgreSQL: connection exceptions, no such database (yet), no resources (connections, disk), ended or not taking sessions just now.
 const AWAY_STATES = /^(08|3D000|53|57P0)/;

@@ -82,7 +82,9 @@ async function moveProviders(providers: Providers, now: Date): Promise<void> {
 
 async function localChains(sql: Sql | Transaction): Promise<string[]> {
   const local = (await listNetworks(sql)).filter(
-    ({ eip155Id, archivedAt }: NetworkRow) => eip155Id === LOCAL_CHAIN_ID && archivedAt === null,
+    // Only there may a URL lead anywhere.
+    ({ eip155Id, archivedAt, local: mayBeAnywhere }: NetworkRow) =>
+      eip155Id === LOCAL_CHAIN_ID && archivedAt === null && mayBeAnywhere,
   );
   return [...new Set(local.flatMap(({ rpcUrls }) => rpcUrls.slice(0, 1)))];
 }
@@ -100,16 +102,28 @@ async function moveChain(url: string, now: Date): Promise<void> {
   }
 }
 
-/** Keeps this process's clock where the database says, until stopped. */
+/** Keeps this process's clock where the database says, until stopped; while that is away, the clock stays as it is. */
 export async function followTestClock(sql: Sql, onError: (error: unknown) => void): Promise<{ stop(): Promise<void> }> {
-  const follow = async () => setClockOffset((await readTestClock(sql)).offsetMs);
+  let failing = false;
+  let listening: ReturnType<Sql['listen']> | undefined;
+  async function follow(): Promise<void> {
+    try {
+      setClockOffset((await readTestClock(sql)).offsetMs);
+      listening ??= sql.listen(CHANNEL, (offsetMs) => setClockOffset(Number(offsetMs)));
+      await listening;
+      failing = false;
+    } catch (error) {
+      // Said once, not each second.
+      if (!failing) onError(error);
+      failing = true;
+    }
+  }
   await follow();
-  const timer = setInterval(() => void follow().catch(onError), FOLLOW_INTERVAL_MS);
-  const listening = await sql.listen(CHANNEL, (offsetMs) => setClockOffset(Number(offsetMs)));
+  const timer = setInterval(() => void follow(), FOLLOW_INTERVAL_MS);
   return {
     async stop() {
       clearInterval(timer);
-      await listening.unlisten();
+      await (await listening?.catch(() => null))?.unlisten();
     },
   };
 }
