@@ -19,13 +19,33 @@ export function proofOfLeg(
 ): Proof | null {
   const deal = dealId ?? offerId;
   if (factBlock === null || factTransaction === null || factLogIndex === null || deal === null) return null;
+  const { eip155Id: chainId, diamondAddress: diamond } = network;
+  return proofOfEvent({
+    ...{ chainId, diamond, deal, head },
+    ...{ block: factBlock, transaction: factTransaction, logIndex: factLogIndex },
+  });
+}
+
+/** An event as the mirror has it, with the network's newest block; null: not seen yet. */
+export type SeenEvent = {
+  chainId: bigint;
+  diamond: string;
+  deal: string;
+  block: bigint;
+  transaction: string;
+  logIndex: number;
+  head: bigint | null;
+};
+
+/** What an event proves. */
+export function proofOfEvent({ chainId, diamond, deal, block, transaction, logIndex, head }: SeenEvent): Proof {
   return {
-    chain_id: Number(network.eip155Id),
-    block: Number(factBlock),
-    transaction: factTransaction,
-    log_index: factLogIndex,
-    confirmations: head === null || head < factBlock ? 0 : Number(head - factBlock + 1n),
-    diamond: network.diamondAddress,
+    chain_id: Number(chainId),
+    block: Number(block),
+    transaction,
+    log_index: logIndex,
+    confirmations: head === null || head < block ? 0 : Number(head - block + 1n),
+    diamond,
     deal,
   };
 }

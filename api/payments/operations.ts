@@ -6,8 +6,10 @@ import { formatUnits } from '../core/money.ts';
 import { listOperations, loadOperations, type OperationRecord, operationNode } from '../core/payments/operations.ts';
 import { authorizePayment } from '../core/payments/payments.ts';
 import { mayActOn } from '../core/platform/platform.ts';
+import { proofOfEvent } from '../core/proof.ts';
 import { createRouter, jsonNumber, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
 import { idParams, json, paged } from '../resource.ts';
+import { proofResponse } from './proof.ts';
 
 /** A refusal of the contract in words. */
 export const refusalResponse = z
@@ -74,6 +76,9 @@ export const operationResponse = z
       .openapi({ description: 'The last second in which the call can succeed', example: '2027-01-31T12:00:00.000Z' }),
     call: callResponse.nullable().openapi({ description: 'While awaiting_signature: what the signer sends' }),
     transaction_hash: z.string().nullable(),
+    proof: proofResponse.nullable().openapi({
+      description: 'What its transaction did to the deal; null before, and of a withdrawal, which is of no deal',
+    }),
     error: refusalResponse.nullable(),
     created_at: z.string(),
     updated_at: z.string(),
@@ -142,6 +147,7 @@ export function renderOperation(record: OperationRecord): z.input<typeof operati
     sign_by: signBy === null ? null : new Date(Number(signBy) * 1000).toISOString(),
     call: record.status === 'awaiting_signature' ? renderCall(record) : null,
     transaction_hash: record.transactionHash,
+    proof: record.event && proofOfEvent(record.event),
     error: record.error,
     created_at: record.createdAt.toISOString(),
     updated_at: record.updatedAt.toISOString(),

@@ -8,12 +8,14 @@ import { loadOperations } from '../core/payments/operations.ts';
 import { previewStray } from '../core/payments/preview.ts';
 import { findStray, listStrays, refundStray, type StrayDeal } from '../core/payments/strays.ts';
 import { authorizeNode, findNetwork, type Integration, mayActOn, requireOperator } from '../core/platform/platform.ts';
+import { proofOfEvent } from '../core/proof.ts';
 import { createRouter, pageQuery, problems, requireIntegration, type Services } from '../http.ts';
 import { keyHeader, keyRefusals, once } from '../idempotency.ts';
 import { json, paged } from '../resource.ts';
 import { dryRunQuery } from './actions.ts';
 import { operationResponse, renderOperation } from './operations.ts';
 import { previewResponse, renderStrayPreview } from './previews.ts';
+import { proofResponse } from './proof.ts';
 
 const hash = z.string().regex(/^0x[0-9a-f]{64}$/, 'must be 32 bytes as lowercase hex');
 
@@ -30,6 +32,7 @@ const strayResponse = z
     refunded_units: z.string(),
     status: z.string(),
     recorded_at: z.string(),
+    proof: proofResponse,
   })
   .openapi('UnmatchedDeal');
 
@@ -142,5 +145,6 @@ function renderStray(stray: StrayDeal): z.input<typeof strayResponse> {
     refunded_units: stray.refunded.toString(),
     status: stray.status,
     recorded_at: stray.recordedAt.toISOString(),
+    proof: proofOfEvent(stray.event),
   };
 }

@@ -110,7 +110,7 @@ describe('the life of a payment', () => {
     };
     await until(operations).toEqual([
       ['operation.release.requested', null, 'final'],
-      ['operation.release.done', null, 'unsafe'],
+      ['operation.release.done', null, 'safe'],
     ]);
     // A receiver has answered a moment before that is written down.
     const done = async () => (await deliveries()).map((item) => [item.event_type, item.status, item.attempts]).sort();

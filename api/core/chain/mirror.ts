@@ -33,6 +33,10 @@ export type StrayFacts = {
   kind: 'unmatched' | 'duplicate';
   nodeId: string | null;
   paymentId: string | null;
+  /** Of its deposit. */
+  blockNumber: bigint;
+  transactionHash: Hex;
+  logIndex: number;
 };
 
 // One pass takes this many legs at most; the next pass follows at once when it was full.
@@ -229,7 +233,8 @@ export async function readStrays(
   return await sql<StrayFacts[]>`
     select m.id as deal_id,
       case when d.payment_id is null then 'unmatched' else 'duplicate' end as kind,
-      coalesce(d.node_id, n.node_id) as node_id, coalesce(d.payment_id, n.payment_id) as payment_id
+      coalesce(d.node_id, n.node_id) as node_id, coalesce(d.payment_id, n.payment_id) as payment_id,
+      m.deposit_block as block_number, m.deposit_transaction as transaction_hash, m.deposit_log_index as log_index
     from chain.deal m
     left join deal d on d.network_id = ${network.id} and d.offer_id = m.offer_id
     left join deal n on n.network_id = ${network.id} and n.number = m.number

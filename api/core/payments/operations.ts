@@ -6,6 +6,7 @@ import type { TermsJson } from '../chain/terms.ts';
 import { columns, type Sql, type Transaction } from '../database/db.ts';
 import { enqueue } from '../database/queue.ts';
 import { type Actor, writeLog } from '../log.ts';
+import type { SeenEvent } from '../proof.ts';
 import type {
   DealRow,
   NetworkRow,
@@ -141,14 +142,14 @@ async function insertOperation(
 /** Writes what became of an operation into its payment's log, if it has a payment. */
 export async function logOperation(
   tx: Transaction,
-  { nodeId, paymentId, verb }: Pick<OperationRow, 'nodeId' | 'paymentId' | 'verb'>,
+  { nodeId, paymentId, networkId, verb }: Pick<OperationRow, 'nodeId' | 'paymentId' | 'networkId' | 'verb'>,
   what: 'requested' | 'awaiting_signature' | 'done' | 'failed',
   message: string,
   actor: Actor,
 ): Promise<void> {
   if (paymentId === null) return;
-  // Mined once; the change of status that follows says when it counts.
-  const finality = what === 'done' ? 'unsafe' : 'final';
+  // An operation on chain has ended when it is as deep as its network asks.
+  const finality = what === 'done' && networkId !== null ? 'safe' : 'final';
   await writeLog(tx, { nodeId, paymentId }, { eventType: `operation.${verb}.${what}`, message, actor, finality });
 }
 
@@ -213,6 +214,8 @@ export type OperationRecord = OperationRow & {
   diamondAddress: Address | null;
   /** Of the payment's currency; null without a payment. */
   decimals: number | null;
+  /** What its transaction did to its deal, once that is mirrored; null of a withdrawal, which is of no deal. */
+  event: SeenEvent | null;
 };
 
 /** The node that an operation belongs to, if there is such an operation. */
@@ -227,9 +230,10 @@ export async function loadOperations(
   nodeId: string,
   ids: readonly string[],
 ): Promise<OperationRecord[]> {
-  const rows = await sql<OperationRecord[]>`
+  const rows = await sql<UnseenRecord[]>`
     ${selectRecords(sql)} where o.node_id = ${nodeId} and o.id in ${sql([...ids])}`;
-  return ids.flatMap((id) => rows.find((row) => row.id === id) ?? []);
+  const records = await withEvents(sql, rows);
+  return ids.flatMap((id) => records.find((record) => record.id === id) ?? []);
 }
 
 /** A page of a payment's operations, newest first, and how many there are. */
@@ -239,13 +243,41 @@ export async function listOperations(
   { page, perPage }: { page: number; perPage: number },
 ): Promise<{ rows: OperationRecord[]; total: number }> {
   const [rows, [count]] = await Promise.all([
-    sql<OperationRecord[]>`
+    sql<UnseenRecord[]>`
       ${selectRecords(sql)} where o.node_id = ${nodeId} and o.payment_id = ${paymentId}
       order by o.id desc limit ${perPage} offset ${(page - 1) * perPage}`,
     sql<{ total: number }[]>`
       select count(*)::int as total from operation where node_id = ${nodeId} and payment_id = ${paymentId}`,
   ]);
-  return { rows, total: count?.total ?? 0 };
+  return { rows: await withEvents(sql, rows), total: count?.total ?? 0 };
+}
+
+type UnseenRecord = Omit<OperationRecord, 'event'>;
+
+/** The event of each operation that was mined. A statement of its own: before the indexer has shown its views there are none. */
+async function withEvents(sql: Sql | Transaction, rows: readonly UnseenRecord[]): Promise<OperationRecord[]> {
+  const ids = rows.filter(({ transactionHash, dealId }) => transactionHash && dealId).map(({ id }) => id);
+  const [views] = ids.length === 0 ? [] : await sql`select 1 where to_regclass('chain.deal_event') is not null`;
+  const events = views
+    ? await sql<(SeenEvent & { id: string })[]>`
+    select o.id, c.eip155_id as chain_id, n.diamond_address as diamond, h.head, e.deal, e.block, e.transaction, e.log_index
+    from operation o join network n on n.id = o.network_id join chain c on c.id = n.chain_id
+    left join network_head h on h.network_id = n.id
+    cross join lateral (
+      select deal_id as deal, block_number as block, transaction_hash as transaction, log_index from chain.deal_event
+      where chain_id = c.eip155_id and diamond = n.diamond_address and deal_id = o.deal_id
+        and transaction_hash = o.transaction_hash
+      union all
+      select id, block, transaction, log_index from chain.closed_deal
+      where chain_id = c.eip155_id and diamond = n.diamond_address and id = o.deal_id and transaction = o.transaction_hash
+      order by block, log_index limit 1
+    ) e
+    where o.node_id = ${rows[0]?.nodeId ?? ''} and o.id = any(${ids}::uuid[])`
+    : [];
+  return rows.map((row) => {
+    const { id: _id, ...event } = events.find(({ id }) => id === row.id) ?? { id: null };
+    return { ...row, event: 'block' in event ? event : null };
+  });
 }
 
 function selectRecords(sql: Sql | Transaction) {

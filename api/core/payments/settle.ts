@@ -64,7 +64,7 @@ export async function settleNetwork(
     network,
     strays.filter(({ paymentId }) => paymentId === null),
   );
-  for (const stray of strays) if (stray.paymentId !== null) await recordStray(sql, network, stray);
+  for (const stray of strays) if (stray.paymentId !== null) await recordStray(sql, network, safe, stray);
   // Only when every event up to here was applied may a deadline say that nothing answered.
   if (changed.length === 0) {
     await expireAwaiting(sql, network, safe);
@@ -241,32 +241,50 @@ function describe(facts: DealFacts): string {
 }
 
 function chainFact(network: NetworkRow, safe: Safe, deal: DealRow, facts: DealFacts): ChainFact | undefined {
+  const { blockNumber, transactionHash, logIndex } = facts;
   const dealId = facts.dealId ?? deal.offerId;
-  if (facts.blockNumber === null || !facts.transactionHash || facts.logIndex === null || !dealId) return undefined;
+  if (blockNumber === null || !transactionHash || logIndex === null || !dealId) return undefined;
+  return factOf(network, safe, { dealId, blockNumber, transactionHash, logIndex });
+}
+
+function factOf(
+  network: NetworkRow,
+  safe: Safe,
+  {
+    dealId,
+    blockNumber,
+    transactionHash,
+    logIndex,
+  }: Pick<StrayFacts, 'dealId' | 'blockNumber' | 'transactionHash' | 'logIndex'>,
+): ChainFact {
   return {
     networkId: network.id,
     chainId: network.eip155Id.toString(),
     diamond: network.diamondAddress,
     dealId,
-    blockNumber: facts.blockNumber.toString(),
-    transactionHash: facts.transactionHash,
-    logIndex: facts.logIndex,
-    confirmations: (safe.head >= facts.blockNumber ? safe.head - facts.blockNumber + 1n : 0n).toString(),
+    blockNumber: blockNumber.toString(),
+    transactionHash,
+    logIndex,
+    confirmations: (safe.head >= blockNumber ? safe.head - blockNumber + 1n : 0n).toString(),
   };
 }
 
 /** Records deals of our operator that no payment of the network knows of. */
 async function recordUnmatched(sql: Sql, network: NetworkRow, strays: readonly StrayFacts[]): Promise<void> {
   if (strays.length === 0) return;
-  const rows = strays.map((stray) => ({ networkId: network.id, ...stray }));
+  const rows = strays.map((stray) => rowOf(network, stray));
   await sql`insert into stray_deal ${sql(rows)} on conflict do nothing`;
 }
 
+function rowOf(network: NetworkRow, { dealId, kind, nodeId, paymentId }: StrayFacts) {
+  return { networkId: network.id, dealId, kind, nodeId, paymentId };
+}
+
 /** Records a payment's deal that does not fund it; a duplicate goes back to its payer at once. */
-async function recordStray(sql: Sql, network: NetworkRow, stray: StrayFacts): Promise<void> {
+async function recordStray(sql: Sql, network: NetworkRow, safe: Safe, stray: StrayFacts): Promise<void> {
   await transact(sql, async (tx) => {
     const [recorded] = await tx`
-      insert into stray_deal ${tx({ networkId: network.id, ...stray })} on conflict do nothing returning 1`;
+      insert into stray_deal ${tx(rowOf(network, stray))} on conflict do nothing returning 1`;
     if (!recorded || !stray.nodeId || !stray.paymentId) return;
     await writeLog(
       tx,
@@ -278,6 +296,7 @@ async function recordStray(sql: Sql, network: NetworkRow, stray: StrayFacts): Pr
             ? `A second deal for this payment was deposited: ${stray.dealId}.`
             : `A deal with this payment's number but other terms was deposited: ${stray.dealId}.`,
         actor: { type: 'chain' },
+        chainFact: factOf(network, safe, stray),
         finality: 'safe',
       },
     );

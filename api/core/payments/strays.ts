@@ -5,6 +5,7 @@ import type { TermsJson } from '../chain/terms.ts';
 import type { Sql, Transaction } from '../database/db.ts';
 import { CoreError } from '../errors.ts';
 import type { Actor } from '../log.ts';
+import type { SeenEvent } from '../proof.ts';
 import type { NetworkRow, OperationRow } from '../schema.ts';
 import { inFlight, requestOperation } from './operations.ts';
 
@@ -25,6 +26,8 @@ export type StrayDeal = {
   refunded: bigint;
   status: string;
   recordedAt: Date;
+  /** The deal's last event, which the amounts and the status follow from. */
+  event: SeenEvent;
 };
 
 /** A page of stray deals, newest first, and how many there are: a node's, or with null those that bear no number of ours. */
@@ -35,12 +38,12 @@ export async function listStrays(
 ): Promise<{ rows: StrayDeal[]; total: number }> {
   const where = sql`s.node_id is not distinct from ${nodeId}::uuid`;
   const [rows, [count]] = await Promise.all([
-    sql<StrayDeal[]>`
+    sql<StrayRow[]>`
       ${selectStrays(sql)} where ${where}
       order by s.recorded_at desc, s.deal_id limit ${perPage} offset ${(page - 1) * perPage}`,
     sql<{ total: number }[]>`select count(*)::int as total from (${selectStrays(sql)} where ${where}) s`,
   ]);
-  return { rows, total: count?.total ?? 0 };
+  return { rows: rows.map(withEvent), total: count?.total ?? 0 };
 }
 
 /** One stray deal, if there is it. */
@@ -49,19 +52,27 @@ export async function findStray(
   network: Pick<NetworkRow, 'id'>,
   dealId: Hex,
 ): Promise<StrayDeal | undefined> {
-  const [row] = await sql<StrayDeal[]>`
+  const [row] = await sql<StrayRow[]>`
     ${selectStrays(sql)} where s.network_id = ${network.id} and s.deal_id = ${dealId}`;
-  return row;
+  return row && withEvent(row);
+}
+
+type StrayRow = Omit<StrayDeal, 'event'> & Omit<SeenEvent, 'deal'>;
+
+function withEvent({ chainId, diamond, block, transaction, logIndex, head, ...row }: StrayRow): StrayDeal {
+  return { ...row, event: { chainId, diamond, deal: row.dealId, block, transaction, logIndex, head } };
 }
 
 // What a reorg took away is no row of the mirror any more.
 function selectStrays(sql: Sql | Transaction) {
   return sql`
-    select s.*, m.payer, m.payee, m.token, m.amount, m.fee, m.released, m.refunded, m.status
+    select s.*, m.payer, m.payee, m.token, m.amount, m.fee, m.released, m.refunded, m.status,
+      m.chain_id, m.diamond, m.last_block as block, m.last_transaction as transaction, m.last_log_index as log_index, h.head
     from stray_deal s
     join network n on n.id = s.network_id
     join chain c on c.id = n.chain_id
-    join chain.deal m on m.chain_id = c.eip155_id and m.diamond = n.diamond_address and m.id = s.deal_id`;
+    join chain.deal m on m.chain_id = c.eip155_id and m.diamond = n.diamond_address and m.id = s.deal_id
+    left join network_head h on h.network_id = s.network_id`;
 }
 
 /**
