@@ -56,6 +56,7 @@ export class Metrics {
   readonly #reconciledAge = this.#gauge('reconciliation_age_seconds', 'Age of the last comparison', ['network']);
   readonly #webhooksWaiting = this.#gauge('webhooks_waiting', 'Webhooks that have not arrived yet', []);
   readonly #webhooksOldest = this.#gauge('webhooks_oldest_seconds', 'Age of the oldest of them', []);
+  readonly #webhooksRetrying = this.#gauge('webhooks_retrying', 'Those of them that have failed at least once', []);
   readonly #webhooksFailed = this.#gauge('webhooks_failed', 'Webhooks given up after three days', []);
   readonly #webhookEndpoints = this.#gauge(
     'webhook_endpoints_failing',
@@ -109,6 +110,7 @@ export class Metrics {
     }
     this.#webhooksWaiting.set(webhooks.waiting);
     this.#webhooksOldest.set(webhooks.oldestSeconds);
+    this.#webhooksRetrying.set(webhooks.retrying);
     this.#webhooksFailed.set(webhooks.failed);
     this.#webhookEndpoints.set({ state: 'open' }, webhooks.open);
     this.#webhookEndpoints.set({ state: 'gone' }, webhooks.gone);

@@ -77,17 +77,24 @@ export async function readEscrow(sql: Sql): Promise<EscrowVitals[]> {
 }
 
 /** What waits to be sent, and the endpoints that do not take it. */
-export type WebhookVitals = { waiting: number; oldestSeconds: number; failed: number; open: number; gone: number };
+export type WebhookVitals = {
+  waiting: number;
+  retrying: number;
+  oldestSeconds: number;
+  failed: number;
+  open: number;
+  gone: number;
+};
 
-/** Webhooks on their way: how many, the age of the oldest, those given up; endpoints whose breaker is open, or that are gone. */
+/** Webhooks on their way: how many, those of them that failed before, the age of the oldest, those given up; endpoints whose breaker is open, or that are gone. */
 export async function readWebhooks(sql: Sql): Promise<WebhookVitals> {
   const [row] = await sql<WebhookVitals[]>`
-    select count(*)::int as waiting, coalesce(extract(epoch from now() - min(created_at)), 0)::float8 as oldest_seconds,
+    select count(*)::int as waiting, count(*) filter (where attempts > 0)::int as retrying, coalesce(extract(epoch from now() - min(created_at)), 0)::float8 as oldest_seconds,
       (select count(*)::int from webhook_delivery where status = 'failed') as failed,
       (select count(*)::int from webhook_endpoint where open_until is not null and archived_at is null) as open,
       (select count(*)::int from webhook_endpoint where disabled_reason = 'gone' and archived_at is null) as gone
     from webhook_delivery where status = 'waiting'`;
-  return row ?? { waiting: 0, oldestSeconds: 0, failed: 0, open: 0, gone: 0 };
+  return row ?? { waiting: 0, retrying: 0, oldestSeconds: 0, failed: 0, open: 0, gone: 0 };
 }
 
 /** Every signer that a worker has looked at. */

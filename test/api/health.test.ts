@@ -153,6 +153,13 @@ describe('/metrics', () => {
     expect(text).toMatch(/dealkeep_mirror_ready\{network="shared"\} 1/);
     expect(text).toMatch(/dealkeep_mirror_age_seconds\{network="shared"\} [\d.-]+/);
     expect(text).toMatch(/dealkeep_escrow_held\{network="shared",currency="USDC",token="0x[0-9a-f]{40}"\} [1-9]/);
+    // The worker beside the shared stack has looked at its signers.
+    for (const name of ['signer_open_transactions', 'signer_balance']) {
+      expect(text).toMatch(new RegExp(`dealkeep_${name}\\{network="shared",signer="0x[0-9a-f]{40}"\\} \\d`));
+    }
+    const single = ['webhooks_waiting', 'webhooks_retrying', 'webhooks_oldest_seconds', 'webhooks_failed'];
+    for (const name of single) expect(text).toMatch(new RegExp(`^dealkeep_${name} \\d`, 'm'));
+    for (const name of ['queue_due', 'queue_oldest_seconds']) expect(text).toContain(`# TYPE dealkeep_${name} gauge`);
   });
 });
 

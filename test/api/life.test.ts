@@ -2,7 +2,7 @@ import { zeroAddress } from 'viem';
 import { beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
 import { dealId, type Terms } from '../../contracts/terms.ts';
 import { type Door, openDoor } from '../support/door.ts';
-import { mineBlocks, openWallet } from '../support/wallet.ts';
+import { chainOf, mineBlocks, openWallet } from '../support/wallet.ts';
 import { type Json, type Marketplace, openMarketplace, termsOf, testMarketplace } from './marketplace.ts';
 
 let market: Marketplace;
@@ -64,6 +64,11 @@ describe('a payment on chain', () => {
     });
     const again = await market.post(`/payments/${payment.id}/release`);
     expect([again.status, again.json.operation.id]).toEqual([202, json.operation.id]);
+    // Before the chain has spoken an operation proves nothing; then it names the event that the leg rests on too.
+    expect(json.operation.proof).toBeNull();
+    const proof = async () => (await market.get(`/operations/${json.operation.id}`)).json.proof;
+    const { confirmations: _, ...rest } = released.deal.proof;
+    await expect.poll(proof, { timeout: 20_000 }).toMatchObject(rest);
     expect(await events(market, payment.id)).toEqual([
       'payment.created',
       'payment.awaiting_deposit',
@@ -136,7 +141,25 @@ describe('a payment on chain', () => {
     expect(now).toMatchObject({ status: 'funded', deal: { payer: payment.deal.payer } });
     expect(await events(market, payment.id)).toContain('deal.duplicate');
     const { json } = await market.get(`/unmatched-deals?node_id=${market.nodeId}`);
-    expect(json.items).toContainEqual(expect.objectContaining({ kind: 'duplicate', payment_id: payment.id }));
+    const stray = json.items.find((item: Json) => item.payment_id === payment.id);
+    expect(stray).toMatchObject({ kind: 'duplicate', payer: second.address.toLowerCase() });
+    // Everything that the chain did is proven: the deal as it stands, the event that told of it, and the refund.
+    const proof = { chain_id: 31_337, diamond: market.diamond.toLowerCase(), deal: stray.deal_hash };
+    const refundProof = async () => {
+      const { items } = (await market.get(`/payments/${payment.id}/operations`)).json;
+      return items.find((item: Json) => item.deal_hash === stray.deal_hash)?.proof;
+    };
+    await expect.poll(refundProof, { timeout: 20_000 }).toMatchObject(proof);
+    await expect
+      .poll(async () => (await market.get(`/unmatched-deals?node_id=${market.nodeId}`)).json.items[0]?.proof, {
+        timeout: 20_000,
+      })
+      .toMatchObject({ ...proof, transaction: (await refundProof()).transaction });
+    const told = (await market.get(`/events?payment_id=${payment.id}&type=deal.duplicate`)).json.items;
+    expect(told.map(({ data }: Json) => data.proof)).toMatchObject([proof]);
+    const receipt = await chainOf(inject('stack')).getTransactionReceipt({ hash: told[0].data.proof.transaction });
+    expect(receipt.blockNumber).toBe(BigInt(told[0].data.proof.block));
+    expect(receipt.logs.find((log) => log.logIndex === told[0].data.proof.log_index)?.topics[1]).toBe(stray.deal_hash);
   });
 
   test('confirming until the network’s confirmations are there; no release before', async () => {
