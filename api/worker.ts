@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { Chain } from './core/chain/chain.ts';
+import { mirroredBlock } from './core/chain/mirror.ts';
 import type { Signer } from './core/chain/signers.ts';
 import { Submitter } from './core/chain/submitter.ts';
 import { systemClock } from './core/clock.ts';
@@ -24,8 +25,10 @@ import type { Vault } from './core/vault.ts';
 import { addAttemptPartitions } from './core/webhooks/deliveries.ts';
 import { startDispatcher } from './core/webhooks/dispatch.ts';
 
-// The mirror lags its chain by about this long anyway (toolchain.md, "Ponder").
-const SETTLE_INTERVAL_MS = 250;
+// How often the mirror is asked how far it has come; only when it moved are the nodes asked too.
+const SETTLE_INTERVAL_MS = 100;
+// Where nothing moved: for nodes that answer again, and for confirmations that an operator changed.
+const SETTLE_ANYWAY_MS = 1_000;
 // Deeper than any reorganisation of a chain in use; what goes deeper waits for the next look at everything.
 const LOOK_BACK_BLOCKS = 256n;
 // With 300,000 legs that takes 3.3 s, a pass over what was touched 5 ms.
@@ -156,12 +159,23 @@ function settleForever(sql: Sql, chain: Chain, log: Logger): { stop(): Promise<v
   const failing = new Set<string>();
   // A hint only: a worker that starts, and every one now and then, looks at everything.
   const progress = new Map<string, { settledTo: bigint; allSeenAt: number }>();
+  const looked = new Map<string, { mirrored: bigint | null; at: number }>();
   let stopped = false;
+
+  /** Whether the mirror stands where the last pass found it, a moment ago. */
+  async function isStill(network: NetworkRow): Promise<boolean> {
+    const mirrored = await mirroredBlock(sql, network);
+    const last = looked.get(network.id);
+    if (last?.mirrored === mirrored && performance.now() - last.at < SETTLE_ANYWAY_MS) return true;
+    looked.set(network.id, { mirrored, at: performance.now() });
+    return false;
+  }
 
   async function settleUntilDone(listed: NetworkRow): Promise<void> {
     let network = listed;
     try {
       await lookAtReports(sql, chain, network);
+      if (await isStill(network)) return;
       const known = progress.get(network.id);
       const all = !known || performance.now() - known.allSeenAt > LOOK_AT_ALL_INTERVAL_MS;
       const since = all || known.settledTo < LOOK_BACK_BLOCKS ? 0n : known.settledTo - LOOK_BACK_BLOCKS;

@@ -29,7 +29,7 @@ export default createConfig({
     network: {
       id: chainId,
       rpc: Array(CONNECTIONS).fill(required('DEALKEEP_RPC_URL')),
-      pollingInterval: isLocal ? 250 : 1_000,
+      pollingInterval: isLocal ? 100 : 1_000,
       // A local chain starts anew under the same id, so what was cached of the last one would be wrong.
       disableCache: isLocal,
     },

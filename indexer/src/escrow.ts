@@ -94,6 +94,7 @@ async function sumUp(at: At, before: typeof deal.$inferSelect, after: Pick<State
   };
   if (fees > 0n) await addCredit(at, before.token, before.feeRecipient, fees);
   await addTotals(at, before.token, {
+    credits: fees,
     released: after.released - before.released,
     refunded: after.refunded - before.refunded,
     fees,
@@ -106,7 +107,6 @@ async function addCredit(at: At, token: Hex, account: Hex, amount: bigint) {
     .insert(credit)
     .values({ ...deployment(at), token, account, amount })
     .onConflictDoUpdate((row) => ({ amount: row.amount + amount }));
-  await addTotals(at, token, { credits: amount });
 }
 
 const NOTHING = { deals: 0, deposited: 0n, released: 0n, refunded: 0n, fees: 0n, held: 0n, credits: 0n };
@@ -204,12 +204,16 @@ ponder.on('Escrow:Skipped', async ({ event, context }) => {
 
 ponder.on('Escrow:Credited', async ({ event, context }) => {
   const at: At = { event, context };
+  const { token, account, amount } = event.args;
   await recordCredit(at, 'Credited', event.args);
-  await addCredit(at, event.args.token, event.args.account, event.args.amount);
+  await addCredit(at, token, account, amount);
+  await addTotals(at, token, { credits: amount });
 });
 
 ponder.on('Escrow:Withdrawn', async ({ event, context }) => {
   const at: At = { event, context };
+  const { token, account, amount } = event.args;
   await recordCredit(at, 'Withdrawn', event.args);
-  await addCredit(at, event.args.token, event.args.account, -event.args.amount);
+  await addCredit(at, token, account, -amount);
+  await addTotals(at, token, { credits: -amount });
 });
