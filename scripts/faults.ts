@@ -94,7 +94,8 @@ async function play(stage: Stage, flags: Flags, progress: Progress): Promise<{ r
   const performer = new Performer(stage, workload, random.branch(), (text) => progress.line(`         ${text}`));
   const watch = new MemoryWatch(stage);
   const phases = scheduleOf(flags.seed, flags.minutes, flags.only);
-  let findings: Findings = { violations: [], lost: [], doubled: [] };
+  let findings: Findings = { violations: [], lost: [], doubled: [], passing: [] };
+  const passing = new Map<string, number>();
   for (const [index, phase] of phases.entries()) {
     progress.step(`Phase ${index + 1} of ${phases.length}: ${phase.faults.length} faults in ${phase.forMs / 1_000} s`);
     workload.go();
@@ -102,6 +103,7 @@ async function play(stage: Stage, flags: Flags, progress: Progress): Promise<{ r
     await Promise.all([performer.perform(phase), sleep(lastMs).then(() => workload.pause())]);
     progress.step(`Calm; ${workload.made.size} payments so far`);
     findings = await checkInvariants(stage, workload);
+    for (const { invariant, what } of findings.passing) passing.set(`not found again: ${invariant}: ${what}`, 1);
     progress.step(`Checked: ${findings.violations.length} violations`);
     if (findings.violations.length > 0) break;
   }
@@ -127,7 +129,7 @@ async function play(stage: Stage, flags: Flags, progress: Progress): Promise<{ r
     recoverySecondsP50: quantile(recoveries, 0.5),
     recoverySecondsMax: quantile(recoveries, 1),
   };
-  const asides = new Map([...notes, ...workload.unfinished, ...stage.client.faults, ...endings(stage)]);
+  const asides = new Map([...notes, ...passing, ...workload.unfinished, ...stage.client.faults, ...endings(stage)]);
   const shown = findings.violations.slice(0, MOST_SHOWN);
   progress.line(renderReport(report, { memory: watch.courses, notes: asides, violations: shown }));
   return { report, findings };

@@ -21,8 +21,8 @@ import { recompute } from './recomputation.ts';
 import type { Stage } from './stage.ts';
 import type { Workload } from './workload.ts';
 
-/** What was found at rest; `lost` and `doubled` are payments. */
-export type Findings = { violations: Violation[]; lost: string[]; doubled: string[] };
+/** What was found at rest; `lost` and `doubled` are payments, `passing` what was not found again. */
+export type Findings = { violations: Violation[]; lost: string[]; doubled: string[]; passing: Violation[] };
 
 const CHECKS = {
   solvency: checkSolvency,
@@ -36,8 +36,19 @@ const CHECKS = {
   'own checks': checkOwnChecks,
 };
 
-/** Waits for rest and checks everything. */
+/**
+ * Waits for rest and checks everything. What is found is looked at once more after another rest: time goes on meanwhile, so that a
+ * payment may expire between two looks.
+ */
 export async function checkInvariants(stage: Stage, workload: Workload): Promise<Findings> {
+  const first = await look(stage, workload);
+  if (first.violations.length === 0 || first.violations.some(({ invariant }) => invariant === 'rest')) return first;
+  const second = await look(stage, workload);
+  const standing = new Set(second.violations.map(({ what }) => what));
+  return { ...second, passing: first.violations.filter(({ what }) => !standing.has(what)) };
+}
+
+async function look(stage: Stage, workload: Workload): Promise<Findings> {
   const violations: Violation[] = [];
   await comeToRest(stage).catch((error: Error) => {
     violations.push({ invariant: 'rest', what: `two minutes after the last fault: ${error.message}` });
@@ -54,5 +65,5 @@ export async function checkInvariants(stage: Stage, workload: Workload): Promise
   for (const id of lost)
     violations.push({ invariant: 'lost', what: `payment ${id} was answered with 201 and is not there` });
   for (const what of doubled) violations.push({ invariant: 'doubled', what });
-  return { violations, lost, doubled };
+  return { violations, lost, doubled, passing: [] };
 }
