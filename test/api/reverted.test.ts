@@ -85,6 +85,20 @@ describe('a reorganisation', () => {
     expect(events[4].data).toMatchObject({ status: 'funded', reverts: events[3].id });
   });
 
+  test('that takes back a deposit that was being returned closes the offer: the books keep nothing of it', async () => {
+    const chain = chainOf(running.stack);
+    const { payment, widget } = await market.payable();
+    const buyer = await openWallet(running.stack);
+    const snapshot = await chain.snapshot();
+    await buyer.deposit(termsOf(widget));
+    await market.untilStatus(payment.id, 'funded');
+    expect((await market.post(`/payments/${payment.id}/cancel`)).status).toBe(202);
+    await market.untilStatus(payment.id, 'refunded');
+    await chain.revert({ id: snapshot });
+    await mineBlocks(running.stack, 4);
+    await market.untilStatus(payment.id, 'cancelled');
+  });
+
   test('that takes a withdrawal of fees back puts them into the account again, until they are withdrawn in another block', async () => {
     const chain = chainOf(running.stack);
     const recipient = strangerAddress();

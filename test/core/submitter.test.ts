@@ -243,6 +243,24 @@ describe('what goes wrong on chain', () => {
     await expect.poll(() => desk.sent()).toMatchObject([{ nonce: 0n, status: 'mined', forms: 1, final: true }]);
   });
 
+  test('a reorg deeper than the confirmations, when nothing else is under way: what was final is mined again', async () => {
+    const desk = await openDesk(ground);
+    const deal = await desk.deposit();
+    const snapshot = await desk.chain.snapshot();
+    const id = await desk.ask('releasePart', deal, 3_000_000n);
+    desk.submit();
+    expect(await desk.ends(id)).toEqual(['done']);
+    await expect.poll(() => desk.sent(), { timeout: 20_000 }).toMatchObject([{ status: 'mined', final: true }]);
+    await desk.chain.revert({ id: snapshot });
+    await desk.chain.mine({ blocks: 1 });
+    expect((await desk.slot(deal)).released).toBe(0n);
+    await expect.poll(async () => (await desk.slot(deal)).released, { timeout: 30_000 }).toBe(3_000_000n);
+    await expect
+      .poll(() => desk.sent(), { timeout: 20_000 })
+      .toMatchObject([{ nonce: 0n, status: 'mined', forms: 1, final: true }]);
+    expect(await desk.ends(id)).toEqual(['done']);
+  });
+
   test('fees above the ceiling: nothing is signed, the signer says so, and goes on once the operator raises it', async () => {
     const desk = await openDesk(ground);
     const deal = await desk.deposit();

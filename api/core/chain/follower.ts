@@ -88,6 +88,19 @@ export async function follow(
   return { followed: remaining.length, head };
 }
 
+/**
+ * Looks whether the chain still has what was final, when nothing else of the signer's is followed: what a reorganisation deeper
+ * than the network's confirmations took back is followed again. The caller holds the lane's lock for following.
+ * @throws upstream_unavailable
+ */
+export async function lookBack(work: LaneWork): Promise<void> {
+  const { sql, chain, network, signer } = work;
+  if ((await nonceAfterOurs(sql, laneOf(work))) === null) return;
+  const { atHead } = await chain.sentCounts(network, signer.address);
+  await refuseFarBehind(work, atHead);
+  await closeGaps(work, atHead);
+}
+
 /** How much of a signer's is in blocks at the head, and deep enough; `deep`: the newest block that is. */
 type View = { count: bigint; deepCount: bigint; deep: bigint };
 

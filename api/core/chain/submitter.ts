@@ -7,7 +7,7 @@ import { connect, type Sql } from '../database/db.ts';
 import { listNetworks } from '../platform/platform.ts';
 import type { NetworkRow } from '../schema.ts';
 import { type Chain, reachable } from './chain.ts';
-import { follow, type HeadOfLine, PATIENCE, type Patience } from './follower.ts';
+import { follow, type HeadOfLine, lookBack, PATIENCE, type Patience } from './follower.ts';
 import { hasWaiting, type LaneWork, longWaiting, sendWaiting } from './sender.ts';
 import type { Signer } from './signers.ts';
 import { busyNetworks } from './transactions.ts';
@@ -21,6 +21,8 @@ const FOLLOW_FAST_MS = 100;
 const FOLLOW_FAST_FOR_MS = 2_000;
 const FOLLOW_SLOW_MS = 500;
 const RETRY_AFTER_ERROR_MS = 1_000;
+// Three questions to each node; nobody waits for it, and a reorganisation that goes so deep is rare.
+const LOOK_BACK_INTERVAL_MS = 5_000;
 // Another worker that has the key would have sent it by then.
 const LONG_WAITING_SECONDS = 5;
 // A delegate that was dropped is noticed by a refused call at once; one that was named, after this long.
@@ -82,8 +84,9 @@ export class Submitter {
       for (const networkId of busy) {
         await this.wake(networkId);
         for (const signer of this.#services.signers) this.#lane(networkId, signer)?.follow.wake();
-        await this.#noteUnserved(networkId);
       }
+      // A network that does not answer holds up no other; its lanes say that it does not.
+      await Promise.all(busy.map((networkId) => this.#noteUnserved(networkId).catch(() => {})));
     };
     looking().catch((err) => this.#services.log.warn({ err }, 'waiting operations cannot be read'));
   }
@@ -92,9 +95,10 @@ export class Submitter {
   async #noteUnserved(networkId: string): Promise<void> {
     const { sql, signers, log } = this.#services;
     const network = this.#networks.get(networkId);
-    if (!network) return;
+    const waiting = await longWaiting(sql, networkId, LONG_WAITING_SECONDS);
+    if (!network || waiting.length === 0) return;
     const served = await Promise.all(signers.map((signer) => this.#operators(networkId, signer)));
-    for (const needed of await longWaiting(sql, networkId, LONG_WAITING_SECONDS)) {
+    for (const needed of waiting) {
       if (served.flat().includes(needed) || this.#unserved.has(`${networkId} ${needed}`)) continue;
       this.#unserved.add(`${networkId} ${needed}`);
       log.error({ network: network.name, signer: needed }, 'operations wait for a key that this worker does not have');
@@ -117,13 +121,19 @@ export class Submitter {
     const deferred = new Map<string, number>();
     let head: HeadOfLine | undefined;
     let quickUntilMs = 0;
+    let lookedBackMs = 0;
     const follow_ = new Loop(async () => {
       const work = this.#work(networkId, signer, [signer.address], deferred);
       if (!work) return undefined;
       return await this.#locked(`follow ${key}`, async () => {
         const result = await follow(work, this.#patience, head);
         head = result.head;
-        if (result.followed === 0) return undefined;
+        if (result.followed === 0) {
+          if (Date.now() - lookedBackMs < LOOK_BACK_INTERVAL_MS) return undefined;
+          lookedBackMs = Date.now();
+          await lookBack(work);
+          return undefined;
+        }
         return Date.now() < quickUntilMs ? FOLLOW_FAST_MS : FOLLOW_SLOW_MS;
       });
     }, onError);

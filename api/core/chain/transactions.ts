@@ -181,10 +181,17 @@ export async function unfollowedNonces(
     where t.nonce is null or t.final_at is not null order by n.nonce`;
 }
 
-/** The networks on which something waits to be sent or is followed. */
+// A reorganisation that goes deeper than a network's confirmations is not expected to come later than that.
+const LOOKED_BACK_SECONDS = 600;
+
+/** The networks on which something waits to be sent, is followed, or was final only a short time ago. */
 export async function busyNetworks(sql: Sql): Promise<string[]> {
   const rows = await sql<{ networkId: string }[]>`
     select network_id from operation where status = 'queued'
-    union select network_id from chain_transaction where final_at is null`;
+    union select network_id from chain_transaction where final_at is null
+    union select s.network_id from signer_standing s, lateral (
+      select t.final_at from chain_transaction t where t.network_id = s.network_id and t.signer = s.signer
+      order by t.nonce desc limit 1) newest
+    where newest.final_at > now() - make_interval(secs => ${LOOKED_BACK_SECONDS})`;
   return rows.map((row) => row.networkId);
 }

@@ -362,6 +362,11 @@ async function closingOf(tx: Transaction, deal: DealRow): Promise<OperationTarge
   return { ...target, terms: [slotOf(deal).terms, ...closed] };
 }
 
+/** Closes the offer of a leg that is being cancelled, when a reorganisation took the deposit back that was to be returned. */
+export async function closeOffer(tx: Transaction, deal: DealRow): Promise<void> {
+  await requestOperation(tx, await closingOf(tx, deal), { type: 'system' });
+}
+
 function slotOf(deal: DealRow): { dealId: Hex; terms: TermsJson } {
   if (deal.dealId && deal.payer) return { dealId: deal.dealId, terms: termsToJson(termsOf(deal, deal.payer)) };
   if (!deal.offerId) throw new Error('The terms are not frozen yet.');

@@ -19,15 +19,15 @@ import { CoreError } from '../errors.ts';
 import { postDealEvents } from '../ledger.ts';
 import { writeLog } from '../log.ts';
 import type { ChainFact, DealRow, Finality, NetworkRow, PaymentRow } from '../schema.ts';
-import { lockPayment, restate } from './actions.ts';
+import { closeOffer, lockPayment, restate } from './actions.ts';
 import { answerAwaiting, expireAwaiting } from './awaited.ts';
 import { termsOf } from './deals.ts';
 import { settleWithdrawals } from './fees.ts';
 import { latestOperation } from './operations.ts';
 import { refundStray } from './strays.ts';
 
-// Status.None in IEscrow.sol: the slot was never opened.
-const STATUS_NONE = 0;
+// Status.None and Status.Cancelled in IEscrow.sol: the slot was never opened, or closed before any deposit.
+const UNDEPOSITED: readonly number[] = [0, 3];
 
 /** How a pass ended: how many legs and stray deals it dealt with, and the block up to which it looked; null without a mirror. */
 export type Pass = { dealtWith: number; settledTo: bigint | null };
@@ -129,6 +129,8 @@ async function settleLeg(
       finality: await finalityOf(tx, network, facts),
       takenBack,
     });
+    const isGone = deal.dealId !== null && facts.dealId === null;
+    if (isGone && deal.cancelRequestedAt) await closeOffer(tx, { ...deal, ...factColumns(facts) });
     return true;
   });
 }
@@ -214,7 +216,7 @@ async function finalityOf(tx: Transaction, network: NetworkRow, facts: DealFacts
 
 // The mirror drops rows when a node briefly reports an older head (Ponder 0.17); the slot on chain decides.
 async function stillOpen(chain: Chain, network: NetworkRow, dealId: Hex): Promise<boolean> {
-  return (await chain.deal(network, dealId)).status !== STATUS_NONE;
+  return !UNDEPOSITED.includes((await chain.deal(network, dealId)).status);
 }
 
 /** A cancellation that closed the offer after a deposit was in has cancelled nothing: the leg goes on. */
