@@ -28,6 +28,7 @@ export async function reorganise(stage: Stage, random: Random, { depth, kept }: 
       if (raw) removed.push(await removedOf(raw as Hex, place));
     }
   }
+  stage.reorganisedAt = Date.now();
   await chain.request({
     method: 'anvil_reorg' as never,
     params: [blocks, again(random, removed, blocks, kept)] as never,

@@ -64,6 +64,7 @@ async function look(stage: Stage, workload: Workload): Promise<Findings> {
   const doubled = [...(await findDoubled(evidence)), ...workload.doubled];
   for (const id of lost)
     violations.push({ invariant: 'lost', what: `payment ${id} was answered with 201 and is not there` });
+  for (const what of workload.premature) violations.push({ invariant: 'confirmations', what });
   for (const what of doubled) violations.push({ invariant: 'doubled', what });
   return { violations, lost, doubled, passing: [] };
 }

@@ -6,6 +6,7 @@ import { rebuildNetwork } from '../../api/core/reconciliation/rebuild.ts';
 import { agrees, reconcileNetwork } from '../../api/core/reconciliation/reconcile.ts';
 import { asText } from '../../api/core/reconciliation/reconciliations.ts';
 import type { Evidence, Violation } from './money-invariants.ts';
+import { moveOf } from './recomputation.ts';
 import type { Stage } from './stage.ts';
 
 /** Payments of which a 201 was given and that are not there. */
@@ -22,36 +23,55 @@ export async function findDoubled({ stage }: Evidence): Promise<string[]> {
   return rows.map(({ externalId }) => externalId);
 }
 
-type Asked = { id: string; paymentId: string; verb: string; status: string; amountUnits: bigint | null };
+type Asked = {
+  id: string;
+  paymentId: string;
+  verb: string;
+  status: string;
+  amountUnits: bigint | null;
+  dealId: Hex | null;
+  transactionHash: Hex | null;
+};
 
-/** Every operation that was accepted has its end, and each part moved as often as it is said to be done. */
+/** Every operation that was accepted is there; each that is done was done once, and nothing was done by us that none asked for. */
 export async function checkOperations({ stage, truth, made }: Evidence): Promise<Violation[]> {
   const violations: Violation[] = [];
-  const rows = await stage.sql<Asked[]>`select id, payment_id, verb, status, amount_units from operation`;
-  const byId = new Map(rows.map((row) => [row.id, row]));
-  const legs = await stage.sql<{ paymentId: string; dealId: Hex | null }[]>`select payment_id, deal_id from deal`;
-  const dealOf = new Map(legs.map(({ paymentId, dealId }) => [paymentId, dealId]));
-  const byPayment = Map.groupBy(rows, ({ paymentId }) => paymentId);
-  for (const { id, accepted, story } of made.values()) {
-    for (const operation of accepted) {
-      const status = byId.get(operation)?.status;
-      if (status === undefined)
-        violations.push({ invariant: 'operations', what: `operation ${operation} of payment ${id} is lost` });
-    }
-    const own = byPayment.get(id) ?? [];
-    const deal = truth.deals.get(dealOf.get(id) ?? '0x');
-    // Whoever releases or resolves all that is held moves an amount that the operation does not name.
-    if (!deal || own.some(({ verb }) => verb === 'release' || verb === 'resolve') || story === 'released by the buyer')
-      continue;
-    const done = own.filter(({ verb, status }) => verb === 'releasePart' && status === 'done');
+  const wrong = (what: string) => violations.push({ invariant: 'operations', what });
+  const rows = await stage.sql<Asked[]>`
+    select id, payment_id, verb, status, amount_units, deal_id, transaction_hash from operation`;
+  const known = new Set(rows.map(({ id }) => id));
+  for (const { id, accepted } of made.values()) {
+    for (const operation of accepted)
+      if (!known.has(operation)) wrong(`operation ${operation} of payment ${id} is lost`);
+  }
+  const ours = await stage.sql<
+    { hash: Hex }[]
+  >`select mined_hash as hash from chain_transaction where mined_hash is not null`;
+  const said = Map.groupBy(
+    rows.filter(({ status, dealId, transactionHash }) => status === 'done' && dealId && transactionHash),
+    ({ dealId, transactionHash }) => moveOf(transactionHash ?? '0x', dealId ?? '0x'),
+  );
+  for (const [key, done] of said) {
+    const move = truth.moves.get(key) ?? NO_MOVE;
+    const about = `${done.map(({ id, verb }) => `${verb} ${id}`).join(', ')}, done by ${key},`;
+    if (move.times !== done.length) wrong(`${about} is on chain ${move.times} times`);
+    const parts = done.every(({ verb }) => verb === 'releasePart');
     const units = done.reduce((sum, { amountUnits }) => sum + (amountUnits ?? 0n), 0n);
-    if (deal.released !== units) {
-      const what = `payment ${id}: parts of ${units} are done, ${deal.released} was released on chain`;
-      violations.push({ invariant: 'operations', what });
-    }
+    if (parts && move.released !== units) wrong(`${about} of ${units} released ${move.released}`);
+  }
+  const hashes = new Set(ours.map(({ hash }) => hash.toLowerCase()));
+  // A cancellation closes every form in which the offer was handed out.
+  for (const { verb, status, transactionHash } of rows) {
+    if (verb === 'cancelDeal' && status === 'done' && transactionHash) hashes.delete(transactionHash.toLowerCase());
+  }
+  for (const [key, { times }] of truth.moves) {
+    const [hash = ''] = key.split(' ');
+    if (hashes.has(hash) && !said.has(key)) wrong(`${key} is on chain ${times} times, and no operation is done by it`);
   }
   return violations;
 }
+
+const NO_MOVE = { times: 0, released: 0n, refunded: 0n };
 
 /** Every event reached the receiver, rightly signed, and of each payment none before the one that happened before it. */
 export async function checkWebhooks({ stage }: Evidence): Promise<Violation[]> {

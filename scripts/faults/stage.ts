@@ -65,6 +65,8 @@ export type Stage = {
   client: Client;
   /** Transactions that the operator's key signed elsewhere. */
   outside: Set<Hex>;
+  /** When blocks were last taken back, in milliseconds since 1970. */
+  reorganisedAt: number;
   stop(): Promise<void>;
 };
 
@@ -186,6 +188,6 @@ async function open({ folder, random, progress, parts, plant }: Opening): Promis
     ...{ folder, postgres, sql, chain, chainUrl: node.rpcUrl, chainId: entry.chainId, diamond: entry.diamond, token },
     ...{ startBlock: BigInt(entry.startBlock), settledBlock, operatorKey, operator, arbiter, payee, wallets, nodes },
     ...{ walletNode, apis, workers, indexer, indexerUrl: `http://127.0.0.1:${indexerPort}`, balancer, receiver },
-    ...{ seeded, secret, client, outside: new Set<Hex>() },
+    ...{ seeded, secret, client, outside: new Set<Hex>(), reorganisedAt: 0 },
   };
 }

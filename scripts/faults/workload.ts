@@ -7,6 +7,7 @@ import { callOf } from '../demo/buyer.ts';
 import type { Answer, Json } from './client.ts';
 import { Patience } from './patience.ts';
 import type { Random } from './random.ts';
+import { CONFIRMATIONS } from './schedule.ts';
 import type { Stage } from './stage.ts';
 import type { Wallet } from './wallets.ts';
 
@@ -19,6 +20,8 @@ export type Made = {
   priceUnits: bigint;
   /** The terms that the widget handed out, whoever pays them. */
   offer: Terms | null;
+  /** The hash of its deposit. */
+  deposit: Hex | null;
   /** The buyer does not pay again what a reorganisation has taken back. */
   isFickle: boolean;
   /** Operations that were answered with 202. */
@@ -34,6 +37,8 @@ const DECIMALS = 10n ** 6n;
 const LIFE_SECONDS = 3n * 3_600n;
 const SHORT_LIFE_SECONDS = 60n;
 const TRIES = 4;
+// What was counted before a reorganisation is taken back within it.
+const UNSURE_FOR_MS = 15_000;
 const FICKLE_SHARE = 0.3;
 
 type Step = { made: Made; buyer: Wallet };
@@ -115,6 +120,8 @@ export class Workload {
   readonly made = new Map<string, Made>();
   /** Keys that were answered with two different payments. */
   readonly doubled: string[] = [];
+  /** Payments that counted too early. */
+  readonly premature: string[] = [];
   /** Stories that did not come to their end, and why. */
   readonly unfinished = new Map<string, number>();
   readonly #stage: Stage;
@@ -197,7 +204,13 @@ export class Workload {
     if (status !== 201) throw new Error(`creating was refused: ${status} ${JSON.stringify(json)}`);
     const made = {
       ...{ id: json.id as string, externalId, story, accessToken: json.access_token as string },
-      ...{ priceUnits: BigInt(price) * DECIMALS, offer: null, accepted: [], isFickle: random.next() < FICKLE_SHARE },
+      ...{
+        priceUnits: BigInt(price) * DECIMALS,
+        offer: null,
+        deposit: null,
+        accepted: [],
+        isFickle: random.next() < FICKLE_SHARE,
+      },
     };
     this.made.set(made.id, made);
     // Asked again with the same key, it must be the same payment.
@@ -254,12 +267,27 @@ export class Workload {
       body: report,
       token: made.accessToken,
     });
+    made.deposit = hash;
     return (await buyer.mined(hash)) === true;
   }
 
   /** Pays, and waits until that counts. */
   async fund(step: Step): Promise<boolean> {
-    return (await this.deposit(step)) && (await this.until(step, 'funded'));
+    if (!(await this.deposit(step)) || !(await this.until(step, 'funded'))) return false;
+    await this.#lookHowDeep(step.made);
+    return true;
+  }
+
+  /** What counts now must be so deep by now, on the chain itself; unless blocks were taken back a moment ago. */
+  async #lookHowDeep({ id, deposit }: Made): Promise<void> {
+    const { chain, reorganisedAt } = this.#stage;
+    if (deposit === null || Date.now() - reorganisedAt < UNSURE_FOR_MS) return;
+    const receipt = await chain.getTransactionReceipt({ hash: deposit }).catch(() => null);
+    const confirmations = receipt ? (await chain.getBlockNumber()) - receipt.blockNumber + 1n : 0n;
+    if (this.#stage.reorganisedAt !== reorganisedAt || confirmations >= CONFIRMATIONS) return;
+    this.premature.push(
+      `payment ${id} is funded, and its deposit has ${confirmations} of ${CONFIRMATIONS} confirmations`,
+    );
   }
 
   /** Pays under the payment's own number, but less: that is not what was agreed, and must fund nothing. */
