@@ -34,7 +34,19 @@ contract PowersTest is EscrowTest {
     uint256 private constant DELAY = 7 days;
 
     function test_AnOperatorGoneBad_OnlyChoosesBetweenPayeeAndPayer() public {
-        Terms memory terms = funded();
+        Terms memory terms = usualTerms();
+        uint256 before = usdc.balanceOf(payer);
+        for (uint256 i; i < 2; i++) {
+            terms.ref++;
+            fundedAs(terms);
+            vm.prank(operator);
+            if (i == 0) escrow.release(terms);
+            else escrow.cancelDeal(terms);
+        }
+        vm.assertEq(usdc.balanceOf(payee), AMOUNT - FEE, "it may release");
+        vm.assertEq(usdc.balanceOf(payer), before - AMOUNT, "it may refund");
+        vm.assertEq(usdc.balanceOf(operator), 0, "it gains nothing");
+        terms = funded();
         Terms memory redirected = usualTerms();
         redirected.payee = stranger;
         vm.expectRevert(abi.encodeWithSelector(IEscrow.WrongStatus.selector, Status.None, Status.Funded));
@@ -108,6 +120,11 @@ contract PowersTest is EscrowTest {
         Terms memory other = usualTerms();
         other.ref++;
         refused(payer, abi.encodeCall(IEscrow.deposit, (other)), "paused");
+        vm.prank(guardian);
+        ITokenPolicy(diamond).resumeDeposits(only(address(usdc)));
+        fundedAs(other);
+        vm.prank(payee);
+        escrow.cancelDeal(other);
         vm.warp(terms.settlementDeadline + 1);
         escrow.claim(terms);
         escrow.withdraw(address(usdc), feeRecipient);
@@ -118,14 +135,29 @@ contract PowersTest is EscrowTest {
         TimelockController timelock = timelocked();
         Terms memory terms = funded();
         bytes memory data = abi.encodeCall(IDiamondCut.diamondCut, (theft(), address(0), ""));
-        refused(owner, data, "the key alone is not the owner");
-        vm.prank(owner);
-        timelock.schedule(diamond, 0, data, 0, 0, DELAY);
+        bytes[8] memory calls = [
+            data,
+            abi.encodeCall(IDiamondCut.finalize, ()),
+            abi.encodeCall(ITokenPolicy.allowTokens, (only(address(usdc)))),
+            abi.encodeCall(ITokenPolicy.disallowTokens, (only(address(usdc)))),
+            abi.encodeCall(ITokenPolicy.pauseDeposits, (only(address(usdc)))),
+            abi.encodeCall(ITokenPolicy.setGuardian, (owner)),
+            abi.encodeCall(IOwnership.transferOwnership, (owner)),
+            abi.encodeCall(IEscrow.release, (terms))
+        ];
+        for (uint256 i; i < calls.length; i++) {
+            refused(owner, calls[i], "the key alone is not the owner");
+            vm.prank(owner);
+            timelock.schedule(diamond, 0, calls[i], 0, 0, DELAY);
+        }
         vm.warp(block.timestamp + DELAY - 1);
-        vm.expectRevert();
-        vm.prank(owner);
-        timelock.execute(diamond, 0, data, 0, 0);
+        for (uint256 i; i < calls.length; i++) {
+            vm.expectRevert();
+            vm.prank(owner);
+            timelock.execute(diamond, 0, calls[i], 0, 0);
+        }
         refused(owner, abi.encodeCall(Thief.steal, (address(usdc), owner, 1)), "nothing is cut in yet");
+        vm.assertEq(usdc.balanceOf(diamond), AMOUNT, "nothing moved");
         vm.prank(payer);
         escrow.release(terms);
         escrow.withdraw(address(usdc), feeRecipient);
