@@ -151,4 +151,26 @@ describe('when the database ends a session', () => {
     await queue.stop();
     await sql.end();
   }, 60_000);
+
+  test('work of a worker that died before it showed itself again is taken over too', async () => {
+    const sql = connect(server.url, { maxConnections: 3 });
+    await outside.begin((tx) =>
+      enqueue(tx, 'create_payment', { nodeId: 'n', paymentId: 'p' }, { key: 'unshown', maxAttempts: 1 }),
+    );
+    await outside`
+      update graphile_worker._private_jobs
+      set attempts = 1, locked_by = 'of a dead one', locked_at = now() - interval '11 seconds'`;
+    let attempts = 0;
+    const handlers = {
+      create_payment: async () => {
+        attempts += 1;
+      },
+      submit_operation: async () => {},
+    };
+    const queue = await startQueue(sql, server.url, handlers, { concurrency: 1, onError: () => {} });
+    await expect.poll(() => attempts, { timeout: 20_000 }).toBe(1);
+    await expect.poll(() => outside`select 1 from graphile_worker._private_jobs`, { timeout: 20_000 }).toHaveLength(0);
+    await queue.stop();
+    await sql.end();
+  }, 60_000);
 });

@@ -73,6 +73,8 @@ function jobKey(name: WorkName, key: string): string {
 
 // A session lock dies with its worker's connection, so a killed worker is noticed within one interval.
 const TAKEOVER_INTERVAL_MS = 2_000;
+// Whoever lives shows itself again within a pass or two.
+const UNSHOWN_SECONDS = 10;
 // Work that kills whoever takes it must not go round for ever.
 const MOST_AFTER_DEATHS = 5;
 // Idle pickup is by NOTIFY; polling only covers a lost one and retries that fall due.
@@ -154,6 +156,7 @@ async function announce(sql: Sql, workerIds: string[]): Promise<{ end(): Promise
     try {
       await show();
       await takeOver(sql);
+      await takeOverUnshown(sql);
     } catch {
       // The database was away; whatever this session held went with it.
       session?.release();
@@ -185,12 +188,31 @@ async function takeOver(sql: Sql): Promise<void> {
     await sql.begin(async (tx) => {
       const [lock] = await tx<{ free: boolean }[]>`select pg_try_advisory_xact_lock(${lockKey}) as free`;
       if (!lock?.free) return;
-      // An attempt that its worker's death ended has not failed: work that may be tried only once is tried once more.
-      await tx`
-        update graphile_worker._private_jobs set max_attempts = max_attempts + 1
-        where locked_by = any (${workerIds}) and attempts >= max_attempts and max_attempts < ${MOST_AFTER_DEATHS}`;
-      await tx`select graphile_worker.force_unlock_workers(${workerIds})`;
+      await free(tx, workerIds);
       await tx`delete from worker_process where lock_key = ${lockKey}`;
     });
   }
+}
+
+/** Frees what is held in names that nobody shows: a worker may die before it shows itself, first or after it lost its session. */
+async function takeOverUnshown(sql: Sql): Promise<void> {
+  await sql.begin(async (tx) => {
+    const rows = await tx<{ lockedBy: string }[]>`
+      select distinct locked_by from graphile_worker._private_jobs j
+      where locked_at < now() - make_interval(secs => ${UNSHOWN_SECONDS})
+        and not exists (select 1 from worker_process p where j.locked_by = any (p.worker_ids))`;
+    if (rows.length > 0)
+      await free(
+        tx,
+        rows.map(({ lockedBy }) => lockedBy),
+      );
+  });
+}
+
+async function free(tx: Transaction, workerIds: string[]): Promise<void> {
+  // An attempt that its worker's death ended has not failed: work that may be tried only once is tried once more.
+  await tx`
+    update graphile_worker._private_jobs set max_attempts = max_attempts + 1
+    where locked_by = any (${workerIds}) and attempts >= max_attempts and max_attempts < ${MOST_AFTER_DEATHS}`;
+  await tx`select graphile_worker.force_unlock_workers(${workerIds})`;
 }
