@@ -20,10 +20,11 @@ export function accessTokenOf(
   return widgetAccessToken(tokens, { payment, deals });
 }
 
-/** The access token of a payment's widget. */
+/** The access token of a payment's widget; with a leg, of that leg's payee, who sees no more than the leg. */
 export function widgetAccessToken(
   tokens: Tokens,
   { payment, deals }: Pick<PaymentRecord, 'payment' | 'deals'>,
+  payeeOfLeg?: number,
 ): string {
   const [deal] = deals;
   if (!deal) throw new Error(`Payment ${payment.id} has no leg.`);
@@ -32,5 +33,6 @@ export function widgetAccessToken(
     version: payment.accessTokenVersion,
     issuedAt: payment.createdAt,
     lastDeadline: deal.resolutionDeadline,
+    ...(payeeOfLeg !== undefined && { payeeOfLeg }),
   });
 }

@@ -28,6 +28,7 @@ const operationScopes: Readonly<Record<string, Scope>> = {
   'POST /api/v1/payments/{id}/settle': 'payments:settle',
   'POST /api/v1/payments/{id}/return': 'payments:return',
   'POST /api/v1/payments/{id}/retry-send': 'payments:retry',
+  'GET /api/v1/payments/{id}/payee-token': 'access_tokens:read',
   'POST /api/v1/payments/{id}/access-token/rotate': 'access_tokens:rotate',
   'GET /api/v1/refund-requests': 'payments:read',
   'POST /api/v1/refund-requests/{id}/decline': 'payments:refund',

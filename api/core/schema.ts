@@ -267,7 +267,7 @@ export type ChainFact = {
  */
 export type Finality = 'unsafe' | 'safe' | 'final';
 
-export type ActorType = 'system' | 'integration' | 'chain' | 'operator' | 'payer';
+export type ActorType = 'system' | 'integration' | 'chain' | 'operator' | 'payer' | 'payee';
 
 /** How what a payer sent differs from what was asked for, in base units as text, with what makes decimals of them. */
 export type MoneyDifference = {
@@ -316,6 +316,23 @@ export type RefundRequestRow = {
   declinedAt: Date | null;
   declineReason: string | null;
   actorId: string | null;
+};
+
+/** The newest split of a leg that a party has signed; amounts in base units, the deadline in Unix seconds. */
+export type SplitProposalRow = {
+  nodeId: string;
+  legId: string;
+  signedBy: 'payer' | 'payee';
+  paymentId: string;
+  /** What had moved when it was signed; it holds while nothing else has. */
+  releasedUnits: bigint;
+  refundedUnits: bigint;
+  toPayeeUnits: bigint;
+  toPayerUnits: bigint;
+  deadline: bigint;
+  signature: Hex;
+  made: number;
+  createdAt: Date;
 };
 
 /** Where a bank transfer goes to. */

@@ -58,7 +58,7 @@ export function handoffRoutes(services: Services) {
         request: { params: idParams, body: body(handoffRequest) },
         responses: {
           201: json(handoffResponse, 'The URL; whoever has it can pay, and see the payment'),
-          ...problems('invalid_request', 'unauthenticated', 'not_found', 'rate_limited'),
+          ...problems('invalid_request', 'unauthenticated', 'forbidden', 'not_found', 'rate_limited'),
         },
       }),
       async (c) => {

@@ -19,6 +19,7 @@ import { railRoutes } from './rails.ts';
 import { reconciliationRoutes } from './reconciliations.ts';
 import { refundRequestRoutes } from './refund-requests.ts';
 import { reserveRoutes } from './reserves.ts';
+import { splitProposalRoutes } from './split-proposals.ts';
 import { testClockRoutes } from './test-clock.ts';
 import { unmatchedRoutes } from './unmatched.ts';
 import { walletRoutes } from './wallets.ts';
@@ -58,6 +59,7 @@ export function paymentsSurface(services: Services) {
   router.route('/', widgetEventRoutes(services));
   router.route('/', handoffRoutes(services));
   router.route('/', refundRequestRoutes(services));
+  router.route('/', splitProposalRoutes(services));
   router.route('/', unmatchedRoutes(services));
   router.route('/', reserveRoutes(services));
   router.route('/', reconciliationRoutes(services));

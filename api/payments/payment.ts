@@ -15,6 +15,7 @@ import { address, label, moment, returnUrl, units } from '../resource.ts';
 import { proofResponse } from './proof.ts';
 import { railResponse, renderRail } from './rail.ts';
 import { refundRequestResponse, renderRefundRequest } from './refund-request.ts';
+import { currentProposals, splitProposalResponse } from './split-proposal.ts';
 
 /** Text that can be kept: PostgreSQL has no NUL, JSON no half characters. */
 export const freeText = (max: number) =>
@@ -251,6 +252,7 @@ const legResponse = z
     default_outcome: z.enum(['refund', 'release']),
     proof: proofResponse.nullable(),
     refund_request: refundRequestResponse.nullable().openapi({ description: 'The newest that the buyer made' }),
+    split_proposals: z.array(splitProposalResponse).openapi({ description: 'Those that hold, one a party' }),
   })
   .openapi('Leg');
 
@@ -388,6 +390,7 @@ function renderLeg(deal: DealRow, record: PaymentRecord): z.input<typeof legResp
     default_outcome: deal.defaultOutcome === 1 ? 'release' : 'refund',
     proof: record.network && proofOfLeg(deal, { network: record.network, head: record.head }),
     refund_request: newestRequest(record, deal),
+    split_proposals: currentProposals(record, deal),
   };
 }
 

@@ -42,7 +42,7 @@ const logEntry = z
     id: z.uuid(),
     event_type: z.string(),
     message: z.string(),
-    actor_type: z.enum(['system', 'integration', 'chain', 'operator', 'payer']),
+    actor_type: z.enum(['system', 'integration', 'chain', 'operator', 'payer', 'payee']),
     actor_id: z.uuid().nullable(),
     proof: proofResponse.nullable(),
     difference: differenceResponse.nullable(),

@@ -123,7 +123,7 @@ export function refundRequestRoutes(services: Services) {
       request: { params: idParams, body: { ...body(askRequest), required: false } },
       responses: {
         201: json(refundRequestResponse, 'The open request'),
-        ...problems('invalid_request', 'unauthenticated', 'not_found', 'conflict', 'illegal_transition'),
+        ...problems('invalid_request', 'unauthenticated', 'forbidden', 'not_found', 'conflict', 'illegal_transition'),
       },
     }),
     async (c) => {
@@ -145,7 +145,7 @@ export function refundRequestRoutes(services: Services) {
       request: { params: asked },
       responses: {
         200: json(refundRequestResponse, 'The request, withdrawn; the same again answers the same'),
-        ...problems('invalid_request', 'unauthenticated', 'not_found', 'illegal_transition'),
+        ...problems('invalid_request', 'unauthenticated', 'forbidden', 'not_found', 'illegal_transition'),
       },
     }),
     async (c) => {

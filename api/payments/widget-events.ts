@@ -3,10 +3,10 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { streamSSE } from 'hono/streaming';
 import { CoreError } from '../core/errors.ts';
 import { PaymentChanges } from '../core/payments/changes.ts';
-import { openWidget, widgetKey } from '../core/payments/handout.ts';
+import { widgetKey } from '../core/payments/handout.ts';
 import { bearerOf, createRouter, problems, type Services } from '../http.ts';
 import { idParams } from '../resource.ts';
-import { openedPayment, renderWidget } from './widget.ts';
+import { openedAccess, readOpened } from './widget.ts';
 
 // Proxies close what is silent for a minute; the widget takes 40 seconds of silence for an end.
 const HEARTBEAT_MS = 15_000;
@@ -36,7 +36,7 @@ export function widgetEventRoutes(services: Services) {
   });
   return createRouter().openapi(route, async (c) => {
     const { id } = c.req.valid('param');
-    const key = await openedPayment(c, services, id);
+    const opened = await openedAccess(c, services, id);
     const claims = await tokens.verifyAccessToken(bearerOf(c));
     let wake = () => {};
     let hasChanged = true;
@@ -57,7 +57,7 @@ export function widgetEventRoutes(services: Services) {
           if (hasChanged) {
             hasChanged = false;
             await widgetKey(sql, claims);
-            const data = JSON.stringify(renderWidget(await openWidget(sql, key, null)));
+            const data = JSON.stringify(await readOpened(sql, opened));
             if (data !== told) await stream.writeSSE({ event: 'payment', data });
             told = data;
           }

@@ -2,14 +2,15 @@
 // that payment's access token and nothing else.
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
-import { type Hex, zeroAddress } from 'viem';
+import { type Address, type Hex, zeroAddress } from 'viem';
 import { escrowAbi } from '../../contracts/abi.ts';
 import { Chain } from '../core/chain/chain.ts';
 import { termsToJson } from '../core/chain/terms.ts';
+import type { Sql } from '../core/database/db.ts';
 import { CoreError } from '../core/errors.ts';
 import { formatUnits } from '../core/money.ts';
 import { retryCharge } from '../core/payments/actions.ts';
-import { openWidget, type WidgetRecord, widgetKey } from '../core/payments/handout.ts';
+import { openForPayee, openWidget, type WidgetRecord, widgetKey } from '../core/payments/handout.ts';
 import type { PaymentKey } from '../core/payments/payments.ts';
 import { relayDeposit } from '../core/payments/relay.ts';
 import { reportTransaction, withdrawReport } from '../core/payments/reported.ts';
@@ -20,6 +21,7 @@ import { address, body, idParams, json } from '../resource.ts';
 import { newestRequest, paymentMethod, paymentResponse } from './payment.ts';
 import { railResponse, renderRail } from './rail.ts';
 import { refundRequestResponse } from './refund-request.ts';
+import { currentProposals, splitProposalResponse } from './split-proposal.ts';
 
 const abiOf = (name: 'deposit' | 'depositMany') =>
   escrowAbi.filter((entry) => entry.type === 'function' && entry.name === name);
@@ -76,6 +78,7 @@ export const widgetResponse = z
         deal_hash: z.string().nullable(),
         status: paymentResponse.shape.status,
         refund_request: refundRequestResponse.nullable().openapi({ description: 'The newest that the buyer made' }),
+        split_proposals: z.array(splitProposalResponse).openapi({ description: 'Those that hold, one a party' }),
       }),
     ),
     payment_method: paymentMethod,
@@ -152,12 +155,28 @@ const attemptRequest = z
 const security = [{ accessToken: [] }];
 const tags = ['Widget'];
 
-/** The payment that the request's access token opens, which must be the one in its path. @throws unauthenticated · not_found */
-export async function openedPayment(c: Context, { sql, tokens }: Services, id: string): Promise<PaymentKey> {
+/** The payment that the request's access token opens, which must be the one in its path, and the leg whose payee the token is for. */
+export type Opened = { key: PaymentKey; payeeOfLeg: number | null };
+
+/** What the request's access token opens. @throws unauthenticated · not_found */
+export async function openedAccess(c: Context, { sql, tokens }: Services, id: string): Promise<Opened> {
   const claims = await tokens.verifyAccessToken(bearerOf(c));
   if (claims.paymentId !== id) throw new CoreError('unauthenticated', 'The access token belongs to another payment.');
   c.header('Cache-Control', 'no-store');
-  return await widgetKey(sql, claims);
+  return { key: await widgetKey(sql, claims), payeeOfLeg: claims.payeeOfLeg };
+}
+
+/** The payment that its buyer's access token opens. @throws unauthenticated · not_found · forbidden: the token is a payee's */
+export async function openedPayment(c: Context, services: Services, id: string): Promise<PaymentKey> {
+  const { key, payeeOfLeg } = await openedAccess(c, services, id);
+  if (payeeOfLeg !== null) throw new CoreError('forbidden', "A payee's token does not do this; the buyer's does.");
+  return key;
+}
+
+/** The payment as whoever opened it may see it. */
+export async function readOpened(sql: Sql, { key, payeeOfLeg }: Opened, payer: Address | null = null) {
+  const record = payeeOfLeg === null ? await openWidget(sql, key, payer) : await openForPayee(sql, key, payeeOfLeg);
+  return renderWidget(record);
 }
 
 /** Mounts the widget's routes. */
@@ -181,8 +200,8 @@ export function widgetRoutes(services: Services) {
         },
       }),
       async (c) => {
-        const key = await openedPayment(c, services, c.req.valid('param').id);
-        return c.json(renderWidget(await openWidget(sql, key, c.req.valid('query').payer ?? null)), 200);
+        const opened = await openedAccess(c, services, c.req.valid('param').id);
+        return c.json(await readOpened(sql, opened, c.req.valid('query').payer), 200);
       },
     )
     .openapi(
@@ -201,8 +220,8 @@ export function widgetRoutes(services: Services) {
         responses: {
           202: json(relayResponse, 'Taken; the same signature again answers the same'),
           ...problems(
-            ...(['invalid_request', 'unauthenticated', 'not_found', 'illegal_transition', 'in_flight'] as const),
-            ...(['chain_reverted', 'rate_limited', 'upstream_unavailable'] as const),
+            ...(['invalid_request', 'unauthenticated', 'forbidden', 'not_found', 'illegal_transition'] as const),
+            ...(['in_flight', 'chain_reverted', 'rate_limited', 'upstream_unavailable'] as const),
           ),
         },
       }),
@@ -235,7 +254,7 @@ export function widgetRoutes(services: Services) {
         },
         responses: {
           204: { description: 'Kept' },
-          ...problems('invalid_request', 'unauthenticated', 'not_found'),
+          ...problems('invalid_request', 'unauthenticated', 'forbidden', 'not_found'),
         },
       }),
       async (c) => {
@@ -258,13 +277,13 @@ export function widgetRoutes(services: Services) {
         request: { params: idParams, body: body(attemptRequest) },
         responses: {
           200: json(widgetResponse, 'The payment, pending again'),
-          ...problems('invalid_request', 'unauthenticated', 'not_found', 'not_retryable'),
+          ...problems('invalid_request', 'unauthenticated', 'forbidden', 'not_found', 'not_retryable'),
         },
       }),
       async (c) => {
         const key = await openedPayment(c, services, c.req.valid('param').id);
         await retryCharge(sql, key, { type: 'payer' }, c.req.valid('json'));
-        return c.json(renderWidget(await openWidget(sql, key, null)), 200);
+        return c.json(await readOpened(sql, { key, payeeOfLeg: null }), 200);
       },
     );
 }
@@ -273,10 +292,12 @@ function renderRelay({ status, error }: Pick<OperationRow, 'status' | 'error'>):
   return { status: status === 'awaiting_signature' ? 'queued' : status, error: error?.message ?? null };
 }
 
-/** A payment as its widget reads it. */
-export function renderWidget(record: WidgetRecord): z.input<typeof widgetResponse> {
+/** A payment as its widget reads it: all of it, or the leg whose payee looks at it. */
+function renderWidget(record: WidgetRecord): z.input<typeof widgetResponse> {
   const { payment, deals, currency, network, payable, signatures, reportedHash, relays, relay } = record;
   const [first] = deals;
+  const paidUnits = deals.reduce((sum, deal) => sum + deal.amountUnits, 0n);
+  const isWhole = paidUnits === payment.paidPriceUnits;
   const terms = payable.map((leg) => termsToJson(leg.terms));
   const [only] = terms;
   return {
@@ -284,14 +305,14 @@ export function renderWidget(record: WidgetRecord): z.input<typeof widgetRespons
     node_id: payment.nodeId,
     network_id: network && Number(network.eip155Id),
     deal_id: first?.number == null ? null : Number(first.number),
-    price: jsonNumber(formatUnits(payment.paidPriceUnits, currency.decimals)),
-    price_units: payment.paidPriceUnits.toString(),
+    price: jsonNumber(formatUnits(paidUnits, currency.decimals)),
+    price_units: paidUnits.toString(),
     price_decimals: currency.decimals,
-    payment_address: payment.paymentAddress,
+    payment_address: isWhole ? payment.paymentAddress : (first?.payee ?? null),
     diamond_address: network?.diamondAddress ?? null,
     currency: currency.code,
     token_address: currency.tokenAddress,
-    status: payment.status,
+    status: isWhole || !first ? payment.status : legStatus(first),
     transaction_hash: payment.transactionHash,
     expires_at: payment.expiresAt.toISOString(),
     offer_hash: first?.offerId ?? null,
@@ -303,6 +324,7 @@ export function renderWidget(record: WidgetRecord): z.input<typeof widgetRespons
       deal_hash: deal.dealId,
       status: legStatus(deal),
       refund_request: newestRequest(record, deal),
+      split_proposals: currentProposals(record, deal),
     })),
     payment_method: payment.paymentMethod,
     rail: renderRail(record),

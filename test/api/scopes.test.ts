@@ -216,7 +216,9 @@ describe('keys', () => {
       integrationId: 'someone',
       scopes: ['payments:read'],
     });
-    expect(await rotated.verifyAccessToken(access)).toEqual({ paymentId: claims.paymentId, version: 3 });
+    expect(await rotated.verifyAccessToken(access)).toEqual({
+      ...{ paymentId: claims.paymentId, version: 3, payeeOfLeg: null },
+    });
     expect(await rotated.accessToken(claims)).not.toBe(access);
     const dropped = new Tokens(NEW);
     await expect(dropped.verifyIntegrationToken(bearer)).rejects.toMatchObject({ code: 'unauthenticated' });

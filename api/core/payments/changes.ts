@@ -61,7 +61,7 @@ export class PaymentChanges {
   /** Each payment's state as one text: everything of it that a widget shows and that can change. */
   async #states(ids: string[]): Promise<{ id: string; state: string }[]> {
     return await this.#sql<{ id: string; state: string }[]>`
-      select p.id, concat_ws(' ', p.status, p.transaction_hash, p.access_token_version, r.transaction_hash, o.status, d.state, a.state, f.state) as state
+      select p.id, concat_ws(' ', p.status, p.transaction_hash, p.access_token_version, r.transaction_hash, o.status, d.state, a.state, f.state, s.state) as state
       from payment p
       left join reported_transaction r on r.node_id = p.node_id and r.payment_id = p.id
       left join lateral (
@@ -80,6 +80,10 @@ export class PaymentChanges {
         select concat_ws(' ', count(*), count(f.withdrawn_at), count(f.declined_at)) as state
         from refund_request f where f.node_id = p.node_id and f.payment_id = p.id
       ) f on true
+      left join lateral (
+        select string_agg(concat_ws(' ', s.signed_by, s.made), ' ' order by s.leg_id, s.signed_by) as state
+        from split_proposal s where s.node_id = p.node_id and s.payment_id = p.id
+      ) s on true
       where p.id in ${this.#sql(ids)}`;
   }
 }

@@ -288,7 +288,7 @@ async function draftPayment(
     }),
   );
   return {
-    record: { payment, deals, currency, network, head: null, member, attempts: [], refundRequests: [] },
+    record: { payment, deals, currency, network, head: null, member, attempts: [], refundRequests: [], proposals: [] },
     provider,
   };
 }

@@ -41,6 +41,15 @@ export async function widgetKey(
   return { nodeId: row.nodeId, paymentId };
 }
 
+/** The payment for the payee of one of its legs: that leg alone, and nothing to deposit. @throws not_found: no such leg */
+export async function openForPayee(sql: Sql, key: PaymentKey, leg: number): Promise<WidgetRecord> {
+  const record = await loadPayment(sql, key);
+  const deals = record.deals.filter((deal) => deal.leg === leg);
+  if (deals.length === 0) throw new CoreError('not_found', `The payment has no leg ${leg}.`);
+  const signatures = await signaturesOf(sql, record.currency);
+  return { ...record, deals, attempts: [], payable: [], signatures, reportedHash: null, relays: false, relay: null };
+}
+
 /**
  * The payment for its widget, with the terms as an offer or, given a payer (lowercase), with that payer fixed.
  * @throws conflict when the terms were handed out for too many payers already.

@@ -15,6 +15,7 @@ import type {
   PaymentRow,
   PaymentStatus,
   RefundRequestRow,
+  SplitProposalRow,
 } from '../schema.ts';
 
 /** A payment with what is needed to show it. */
@@ -33,6 +34,8 @@ export type PaymentRecord = {
   attempts: AttemptRow[];
   /** What its buyer asked back, newest first. */
   refundRequests: RefundRequestRow[];
+  /** Splits that one of its parties has signed, whether they still hold or not. */
+  proposals: SplitProposalRow[];
 };
 
 /** Nothing was held, so nothing can have been asked back. */
@@ -78,7 +81,7 @@ async function loadRecords(sql: Sql | Transaction, payments: PaymentRow[]): Prom
   const networkIds = payments.flatMap((payment) => payment.networkId ?? []);
   const onRails = payments.filter(({ paymentMethod }) => paymentMethod !== 'web3').map(({ id }) => id);
   const held = payments.filter(({ status }) => !NEVER_HELD.includes(status)).map(({ id }) => id);
-  const [deals, currencies, networks, heads, members, attempts, refundRequests] = await Promise.all([
+  const [deals, currencies, networks, heads, members, attempts, refundRequests, proposals] = await Promise.all([
     sql<DealRow[]>`
       select * from deal
       where node_id = any(${nodeIds}::uuid[]) and payment_id = any(${ids}::uuid[]) order by leg`,
@@ -100,6 +103,11 @@ async function loadRecords(sql: Sql | Transaction, payments: PaymentRow[]): Prom
       : sql<RefundRequestRow[]>`
           select * from refund_request_standing
           where node_id = any(${nodeIds}::uuid[]) and payment_id = any(${held}::uuid[]) order by created_at desc, id desc`,
+    held.length === 0
+      ? []
+      : sql<SplitProposalRow[]>`
+          select * from split_proposal
+          where node_id = any(${nodeIds}::uuid[]) and payment_id = any(${held}::uuid[]) order by created_at`,
   ]);
   return payments.map((payment) => ({
     payment,
@@ -110,6 +118,7 @@ async function loadRecords(sql: Sql | Transaction, payments: PaymentRow[]): Prom
     member: members.find((member) => member.id === payment.memberId) ?? null,
     attempts: attempts.filter((attempt) => attempt.paymentId === payment.id),
     refundRequests: refundRequests.filter((request) => request.paymentId === payment.id),
+    proposals: proposals.filter((proposal) => proposal.paymentId === payment.id),
   }));
 }
 

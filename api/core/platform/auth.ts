@@ -30,7 +30,12 @@ export type AccessClaims = {
   issuedAt: Date;
   /** Unix seconds. */
   lastDeadline: bigint;
+  /** The leg whose payee it is for; left out: the buyer's, which opens everything. */
+  payeeOfLeg?: number;
 };
+
+/** What an access token opens; `payeeOfLeg` null: the whole payment, for its buyer. */
+export type OpenedAccess = { paymentId: string; version: number; payeeOfLeg: number | null };
 
 /** What an integration's token says; `scopes` null: it is not narrowed down. */
 export type IntegrationClaims = { integrationId: string; scopes: string[] | null };
@@ -125,9 +130,10 @@ export class Tokens {
   }
 
   /** The access token of one payment: derived from its claims, so that every read can return it. */
-  accessToken({ paymentId, version, issuedAt, lastDeadline }: AccessClaims): string {
+  accessToken({ paymentId, version, issuedAt, lastDeadline, payeeOfLeg }: AccessClaims): string {
     const claims = {
       ver: version,
+      ...(payeeOfLeg !== undefined && { leg: payeeOfLeg }),
       iss: ISSUER,
       aud: WIDGET_AUDIENCE,
       sub: paymentId,
@@ -139,8 +145,8 @@ export class Tokens {
     return `${signed}.${createHmac('sha256', this.#current.access).update(signed).digest('base64url')}`;
   }
 
-  /** The payment's id and the token's version. @throws unauthenticated when it is not a valid access token. */
-  async verifyAccessToken(token: string): Promise<{ paymentId: string; version: number }> {
+  /** What the token opens. @throws unauthenticated when it is not a valid access token. */
+  async verifyAccessToken(token: string): Promise<OpenedAccess> {
     const payload = await verified(
       token,
       this.#all.map(({ access }) => access),
@@ -151,7 +157,8 @@ export class Tokens {
         requiredClaims: ['sub', 'exp', 'ver'],
       },
     );
-    return { paymentId: payload.sub as string, version: Number(payload.ver) };
+    const { sub, ver, leg } = payload;
+    return { paymentId: sub as string, version: Number(ver), payeeOfLeg: leg === undefined ? null : Number(leg) };
   }
 
   /** The client secret of an integration's `version`: derived, so that it can be answered again but need not be kept. */
