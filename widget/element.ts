@@ -176,6 +176,7 @@ export class DealkeepCheckout extends LitElement {
       rpcUrl: this.rpcUrl,
       theme: this.theme,
       returnUrl: this.returnUrl,
+      source: this,
       act: this.#act,
       choose: (id) => void this.#checkout?.flow?.connect(id),
       handOver: () => void this.#checkout?.handOver(this.returnUrl),

@@ -73,10 +73,44 @@ export type ChainPayment = CommonPayment & {
   payment_address: Address;
   diamond_address: Address;
   token_address: Address;
-  /** One a payee, at least one. */
-  legs: { payment_address: Address; price_units: string; offer_hash: Hex | null }[];
+  /** One a payee, at least one; of a payee's page its own. */
+  legs: Leg[];
   /** Null unless a deposit is possible; the argument of a cart is the list of its terms. */
   contract: { function_name: string; arguments: (TermsJson | TermsJson[])[] } | null;
+};
+
+/** What one payee is to get, and what buyer and seller asked of each other since; units are base units. */
+export type Leg = {
+  leg: number;
+  payment_address: Address;
+  price_units: string;
+  released_units: string;
+  refunded_units: string;
+  offer_hash: Hex | null;
+  status: PaymentStatus;
+  refund_request: RefundRequest | null;
+  split_proposals: SplitProposal[];
+};
+
+/** What the buyer asked back; granted: as much has gone back since. over: nothing is held any more. */
+export type RefundRequest = {
+  id: string;
+  status: 'open' | 'withdrawn' | 'declined' | 'granted' | 'over';
+  amount_units: string;
+  reason: string | null;
+  decline_reason: string | null;
+  created_at: string;
+};
+
+/** A split that one party has signed; the deadline by RFC 3339, in whole seconds. */
+export type SplitProposal = {
+  signed_by: 'payer' | 'payee';
+  to_payee_units: string;
+  to_payer_units: string;
+  released_units: string;
+  refunded_units: string;
+  deadline: string;
+  signature: Hex;
 };
 
 /** A payment by card or bank transfer, which a provider takes and holds. */
@@ -193,7 +227,8 @@ export function paymentOf(answer: unknown): WidgetPayment {
   return answer;
 }
 
-async function request(
+/** Asks the payment service at a path below the payment. @throws PaymentError denied, unreachable */
+export async function request(
   { api, paymentId, accessToken }: PaymentSource,
   path: string,
   body?: object,

@@ -82,7 +82,8 @@ function isSent(value: unknown): value is Sent {
   );
 }
 
-function withStorage<T>(use: (storage: Storage) => T): T | null {
+/** What comes of the page's storage; null where there is none, or what is in it cannot be read. */
+export function withStorage<T>(use: (storage: Storage) => T): T | null {
   try {
     return use(window.localStorage);
   } catch {

@@ -1,6 +1,7 @@
 // Owns the checkout's markup: a pure function of the snapshot. What it says is in screens.ts, what happens in states.ts.
 import { html, nothing, svg, type TemplateResult } from 'lit';
 import { chainInfo } from './chains.ts';
+import type { PaymentSource } from './payment.ts';
 import { deposited, explorerLink, receipt } from './receipt.ts';
 import type { RouteName } from './routes.ts';
 import { type Action, agreement, amount, type Screen, screen, wayInWords } from './screens.ts';
@@ -23,6 +24,8 @@ export type ViewOptions = {
   /** Null: as the buyer's system wants it. */
   theme: 'light' | 'dark' | null;
   returnUrl: string | null;
+  /** What opens the payment, for who decides what comes after it. */
+  source: PaymentSource;
   act: (action: Action) => void;
   choose: (walletId: string) => void;
   takeWay: (route: RouteName) => void;
@@ -133,12 +136,9 @@ export function view(options: ViewOptions): TemplateResult {
 }
 
 /** What may be done with the money from here on; empty until the element has loaded it. */
-function afterwards({ words, rpcUrl, theme }: ViewOptions, { payment, name, transactionHash }: Snapshot) {
+function afterwards({ words, rpcUrl, theme, source }: ViewOptions, { payment, name, transactionHash }: Snapshot) {
   if (!payment || payment.rail || !transactionHash || !deposited.has(name)) return nothing;
-  const { network_id: chainId, diamond_address: diamond, legs, status } = payment;
-  const offers = legs.flatMap(({ offer_hash: offer }) => offer ?? []);
-  const paid = { chainId, diamond, transaction: transactionHash, offers, rpcUrl };
-  return html`<dealkeep-deal .paid=${paid} .status=${status} .tag=${words.tag} .theme=${theme}></dealkeep-deal>`;
+  return html`<dealkeep-deal .payment=${payment} .transaction=${transactionHash} .source=${source} .rpcUrl=${rpcUrl} .tag=${words.tag} .theme=${theme}></dealkeep-deal>`;
 }
 
 function header(snapshot: Snapshot, words: Words, now: number): TemplateResult | typeof nothing {

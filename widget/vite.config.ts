@@ -51,6 +51,7 @@ const FORMATS = {
     format: 'es',
     entries: {
       afterwards: 'afterwards/panel.ts',
+      seller: 'afterwards/seller.ts',
       ...Object.fromEntries(LANGUAGES.map((code) => [`afterwards-${code}`, `afterwards/languages/${code}.json`])),
     },
     inline: false,

@@ -13,7 +13,7 @@ export const splitProposalResponse = z
     to_payer_units: units,
     released_units: units.openapi({ description: 'What was released when it was signed' }),
     refunded_units: units.openapi({ description: 'What was refunded when it was signed' }),
-    deadline: z.string().openapi({ description: 'Unix seconds, the last in which it holds', example: '1798804800' }),
+    deadline: z.iso.datetime().openapi({ description: 'The last second in which it holds; Unix seconds are signed' }),
     signature: z.string().openapi({
       description:
         'EIP-712, `settlementTypes` of contracts/typed-data.ts; worth something together with the other party',
@@ -34,7 +34,7 @@ export function renderProposal(row: SplitProposalRow): z.input<typeof splitPropo
     to_payer_units: row.toPayerUnits.toString(),
     released_units: row.releasedUnits.toString(),
     refunded_units: row.refundedUnits.toString(),
-    deadline: row.deadline.toString(),
+    deadline: new Date(Number(row.deadline) * 1_000).toISOString(),
     signature: row.signature,
     created_at: row.createdAt.toISOString(),
   };

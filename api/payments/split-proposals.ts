@@ -7,7 +7,7 @@ import { CoreError } from '../core/errors.ts';
 import { authorizePayment, loadPayment } from '../core/payments/payments.ts';
 import { proposeSplit } from '../core/payments/splitProposals.ts';
 import { createRouter, jsonBody, problems, requireIntegration, type Services, wholeNumber } from '../http.ts';
-import { body, idParams, json } from '../resource.ts';
+import { body, idParams, json, moment } from '../resource.ts';
 import { renderProposal, splitProposalResponse } from './split-proposal.ts';
 import { openedAccess } from './widget.ts';
 
@@ -26,10 +26,10 @@ const proposalRequest = z
     to_payee_units: wholeText.openapi({ description: 'What of the held money goes to the payee, fee included' }),
     released_units: wholeText.openapi({ description: 'As signed', example: '0' }),
     refunded_units: wholeText.openapi({ description: 'As signed', example: '0' }),
-    deadline: z
-      .string()
-      .regex(/^\d{1,11}$/, 'must be Unix seconds as text')
-      .openapi({ example: '1798804800', description: 'Unix seconds, at most 90 days ahead' }),
+    deadline: moment.openapi({
+      description: 'The last second in which it holds, at most 90 days ahead',
+      example: '2027-01-31T12:00:00Z',
+    }),
     // A smart account may bundle several owners' signatures; what is longer than this is none.
     signature: z
       .string()
@@ -83,7 +83,7 @@ export function splitProposalRoutes(services: Services) {
           releasedUnits: BigInt(request.released_units),
           refundedUnits: BigInt(request.refunded_units),
           toPayeeUnits: BigInt(request.to_payee_units),
-          deadline: BigInt(request.deadline),
+          deadline: BigInt(Math.floor(Date.parse(request.deadline) / 1_000)),
           signature: request.signature.toLowerCase() as Hex,
         });
         return c.json(renderProposal(kept), 201);

@@ -72,8 +72,11 @@ export const widgetResponse = z
     deal_hash: z.string().nullable().openapi({ description: 'Of the first leg; null until it is deposited' }),
     legs: z.array(
       z.object({
+        leg: z.int(),
         payment_address: z.string().nullable(),
         price_units: z.string(),
+        released_units: z.string(),
+        refunded_units: z.string(),
         offer_hash: z.string().nullable(),
         deal_hash: z.string().nullable(),
         status: paymentResponse.shape.status,
@@ -318,8 +321,11 @@ function renderWidget(record: WidgetRecord): z.input<typeof widgetResponse> {
     offer_hash: first?.offerId ?? null,
     deal_hash: first?.dealId ?? null,
     legs: deals.map((deal) => ({
+      leg: deal.leg,
       payment_address: deal.payee === zeroAddress ? null : deal.payee,
       price_units: deal.amountUnits.toString(),
+      released_units: deal.releasedUnits.toString(),
+      refunded_units: deal.refundedUnits.toString(),
       offer_hash: deal.offerId,
       deal_hash: deal.dealId,
       status: legStatus(deal),

@@ -48,7 +48,7 @@ async function signed(
   });
   return {
     ...{ signed_by: by, to_payee_units: `${toPayee}`, released_units: '0', refunded_units: '0' },
-    ...{ deadline: `${until}`, signature },
+    ...{ deadline: new Date(Number(until) * 1_000).toISOString(), signature },
   };
 }
 
@@ -69,7 +69,7 @@ describe('POST /api/v1/widget/payments/{id}/split-proposals', () => {
     expect(await shown(deal)).toEqual([json]);
     expect((await market.get(`/payments/${payment.id}`)).json.status).toBe('funded');
     const { to_payee_units, deadline, signature } = sellers.legs[0].split_proposals[0];
-    const args = [terms, BigInt(to_payee_units), BigInt(deadline), signature as Hex, '0x'] as const;
+    const args = [terms, BigInt(to_payee_units), BigInt(Date.parse(deadline) / 1_000), signature as Hex, '0x'] as const;
     await seller.mined(
       await seller.client.writeContract({ address: stack.diamond, abi: escrowAbi, functionName: 'settle', args }),
     );
@@ -102,13 +102,16 @@ describe('POST /api/v1/widget/payments/{id}/split-proposals', () => {
     };
     expect(await pointers(await signed(seller, terms, { by: 'payer' }))).toEqual([400, '/signature']);
     expect(await pointers({ ...good, to_payee_units: '6000001' })).toEqual([400, '/signature']);
-    expect(await pointers({ ...good, deadline: `${soon() + 9n}` })).toEqual([400, '/signature']);
+    expect(await pointers({ ...good, deadline: new Date(Number(soon() + 9n) * 1_000).toISOString() })).toEqual([
+      400,
+      '/signature',
+    ]);
     expect(await pointers({ ...good, signature: `${zeroHash}${zeroHash.slice(2)}1b` })).toEqual([400, '/signature']);
-    expect(await pointers({ ...good, signature: '0x12', signed_by: 'arbiter', deadline: '-1' })).toEqual([
+    expect(await pointers({ ...good, signature: '0x12', signed_by: 'arbiter', deadline: '1e9' })).toEqual([
       400,
       ...['/signed_by', '/deadline', '/signature'],
     ]);
-    expect(await pointers({ ...good, to_payee_units: '10000001', deadline: '1' })).toEqual([
+    expect(await pointers({ ...good, to_payee_units: '10000001', deadline: '2001-01-01T00:00:00Z' })).toEqual([
       400,
       ...['/to_payee_units', '/deadline'],
     ]);

@@ -73,8 +73,8 @@ export class ScriptedWallet {
   online = true;
   /** Its node leaves every question unanswered. */
   silent = false;
-  /** Its node says of every transaction that it is not mined yet. */
-  hidesReceipts = false;
+  /** Its node says of every transaction, or of this one, that it is not mined yet. */
+  hidesReceipts: boolean | Hex = false;
   /** The way to pay that its owner takes; null: the one that the checkout proposes. */
   way: RouteName | null = 'approve';
   /** Whether it sends batches (EIP-5792). */
@@ -269,7 +269,7 @@ export class ScriptedWallet {
         if (method === 'eth_getTransactionCount' && params[1] === 'pending' && this.#kept !== null) {
           return `0x${(this.#kept + 1).toString(16)}`;
         }
-        if (this.hidesReceipts && method === 'eth_getTransactionReceipt') return null;
+        if (method === 'eth_getTransactionReceipt' && [true, params[0]].includes(this.hidesReceipts)) return null;
         return await this.wallet.client.request({ method, params } as never);
     }
   }

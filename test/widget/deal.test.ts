@@ -1,5 +1,5 @@
 // What the widget believes of a payment's data: nothing that does not hash to the offer, nothing the page knows better.
-import { type Address, decodeFunctionData, toFunctionSelector, zeroAddress } from 'viem';
+import { type Address, decodeFunctionData, type Hex, toFunctionSelector, zeroAddress } from 'viem';
 import { toFunctionSignature } from 'viem/utils';
 import { describe, expect, test } from 'vitest';
 import { escrowAbi } from '../../contracts/abi.ts';
@@ -56,19 +56,25 @@ function paymentOf(changed: Partial<Terms> = {}, fields: Partial<ChainPayment> =
     expires_at: '2033-05-18T03:33:20Z',
     offer_hash: offerId(terms, 31337, diamond),
     deal_hash: null,
-    legs: [
-      { payment_address: terms.payee, price_units: `${terms.amount}`, offer_hash: offerId(terms, 31337, diamond) },
-    ],
+    legs: [legOf(terms, offerId(terms, 31337, diamond))],
     confirmations: 1,
     contract: { function_name: 'deposit', arguments: [json] },
     ...fields,
   };
 }
 
+/** A leg that nobody has paid yet. */
+function legOf({ payee, amount }: Terms, offer_hash: Hex, leg = 0): ChainPayment['legs'][number] {
+  return {
+    ...{ leg, payment_address: payee, price_units: `${amount}`, offer_hash, status: 'awaiting_deposit' },
+    ...{ released_units: '0', refunded_units: '0', refund_request: null, split_proposals: [] },
+  };
+}
+
 /** The fields in which a payment of one leg tells the hash of these terms. */
 function hashOf(changed: Terms): Partial<ChainPayment> {
   const offer_hash = dealId(changed, 31337, diamond);
-  return { offer_hash, legs: [{ payment_address: changed.payee, price_units: `${changed.amount}`, offer_hash }] };
+  return { offer_hash, legs: [legOf(changed, offer_hash)] };
 }
 
 describe('openDeal', () => {
@@ -150,11 +156,7 @@ describe('openDeal, of a cart', () => {
   /** A payment of two legs, 25.5 and 1.5. */
   function cartOf(list: Terms[] = [terms, second], fields: Partial<ChainPayment> = {}): ChainPayment {
     const calls = list.map((leg) => paymentOf(leg).contract?.arguments[0] as TermsJson);
-    const legs = [terms, second].map((leg) => ({
-      payment_address: leg.payee,
-      price_units: `${leg.amount}`,
-      offer_hash: offerId(leg, 31337, diamond),
-    }));
+    const legs = [terms, second].map((leg, index) => legOf(leg, offerId(leg, 31337, diamond), index));
     const contract = { function_name: 'depositMany', arguments: [calls] };
     return paymentOf({}, { price_units: '27000000', legs, contract, ...fields });
   }

@@ -1,7 +1,7 @@
 /**
  * Owns what one person does with deals on one page: their wallet, and one action at a time. Before the wallet opens, the deal is
  * read again, what would move is computed, and the call is tried; then what was sent is followed into its block. It renders
- * nothing, and keeps nothing: the chain knows.
+ * nothing; of what it sent it keeps the hash until a block holds it, so that a reload sends nothing twice.
  */
 import { type Address, type Hex, isAddressEqual } from 'viem';
 import { type ChainInfo, chainInfo } from '../chains.ts';
@@ -18,6 +18,7 @@ import {
 import { Problem, problemOf } from '../deposit/problem.ts';
 import { type Connection, Wallets } from '../deposit/wallets.ts';
 import { follow } from '../deposit/watch.ts';
+import { alone } from '../sent.ts';
 import type { ProblemCode, WalletChoice } from '../snapshot.ts';
 import { type AmountFault, readAmount } from './amount.ts';
 import {
@@ -43,6 +44,7 @@ import {
   type Verb,
 } from './options.ts';
 import { isCurrent, type Party, type Proposal, signSplit } from './proposal.ts';
+import { forgetUnderway, loadUnderway, storeUnderway, type Underway } from './underway.ts';
 
 /** What somebody wants to do. */
 export type Wish =
@@ -218,8 +220,22 @@ export class Desk {
     }
   }
 
+  /** Takes up what this page sent for one of the deals before it was loaded anew; false when there is nothing of the kind. */
+  async resume(deals: readonly DealNow[]): Promise<boolean> {
+    if (this.#deed || !this.node) return false;
+    for (const deal of deals) {
+      const sent = loadUnderway(deal.id);
+      if (!sent) continue;
+      await this.#takeUp(deal, sent);
+      return true;
+    }
+    return false;
+  }
+
   /** Begins to do something; it is checked at once when nothing has to be typed first. */
   async begin(wish: Wish): Promise<void> {
+    // Another tab may have sent something since, and be gone.
+    if (wish.kind !== 'withdraw' && (await this.resume([wish.deal]))) return;
     const turn = this.#begin();
     this.#deed = { ...fresh, wish };
     const isOpenEnded = (wish.kind === 'verb' && needsUnits(wish.verb)) || wish.kind === 'propose';
@@ -254,16 +270,19 @@ export class Desk {
     if (deed?.stage !== 'review') return;
     const turn = this.#begin();
     try {
-      for (const [index, step] of deed.steps.entries()) {
-        this.#patch({ stage: 'signing', signed: index });
-        const { account, provider } = await this.#sameConnection();
-        if (turn !== this.#turn) return;
-        if (step === 'sign') await this.#propose(provider, account, turn);
-        else await this.#send(step, provider, account, turn);
-        if (turn !== this.#turn) return;
-      }
-      this.#patch({ stage: 'done', signed: deed.steps.length });
-      this.#ground.onDone();
+      const isAlone = await alone(keyOf(deed.wish), async () => {
+        for (const [index, step] of deed.steps.entries()) {
+          this.#patch({ stage: 'signing', signed: index });
+          const { account, provider } = await this.#sameConnection();
+          if (turn !== this.#turn) return;
+          if (step === 'sign') await this.#propose(provider, account, turn);
+          else await this.#send(step, provider, account, turn);
+          if (turn !== this.#turn) return;
+        }
+        this.#patch({ stage: 'done', signed: deed.steps.length });
+        this.#ground.onDone();
+      });
+      if (!isAlone) throw new Problem('other_tab');
     } catch (error) {
       this.#stop(error, turn);
     }
@@ -297,17 +316,62 @@ export class Desk {
     if (node !== provider) await simulate(provider, account, call);
     const nonce = await readNonce(provider, account, 'pending').catch(() => undefined);
     if (turn !== this.#turn) return;
+    const sent = { step, account, ...(nonce !== undefined && { nonce }) };
+    const keep = (hash: Hex) => {
+      if (wish.kind !== 'withdraw') storeUnderway(wish.deal.id, { ...sent, hash, ...purposeOf(wish) });
+    };
     const hash = await send(provider, account, call);
+    // Kept whatever the page does meanwhile: the wallet has sent it.
+    keep(hash);
     if (turn !== this.#turn) return;
     this.#patch({ stage: 'mining', hash });
-    await follow(
-      { hash, account, chainId: this.#ground.place.chainId, ...(nonce !== undefined && { nonce }) },
-      {
-        provider: () => this.#ground.node ?? provider,
+    await this.#follow({ ...sent, hash }, wish, turn, keep);
+  }
+
+  /** Waits until a block holds it; then, or when it came to nothing, it is forgotten. @throws Problem reverted, replaced, dropped */
+  async #follow(
+    { hash, account, nonce }: Pick<Underway, 'hash' | 'account' | 'nonce'>,
+    wish: Wish,
+    turn: number,
+    keep: (hash: Hex) => void,
+  ): Promise<void> {
+    const forget = () => void (wish.kind !== 'withdraw' && forgetUnderway(wish.deal.id));
+    try {
+      const { chainId } = this.#ground.place;
+      const sent = { hash, account, chainId, ...(nonce !== undefined && { nonce }) };
+      await follow(sent, {
+        provider: () => this.node,
         isWanted: () => turn === this.#turn,
-        onHash: (sped) => this.#patch({ hash: sped }),
-      },
-    );
+        onHash: (hash) => {
+          keep(hash);
+          this.#patch({ hash });
+        },
+      });
+    } catch (error) {
+      forget();
+      throw error;
+    }
+    if (turn === this.#turn) forget();
+  }
+
+  async #takeUp(deal: DealNow, sent: Underway): Promise<void> {
+    const turn = this.#begin();
+    const wish: Wish =
+      'split' in sent
+        ? { kind: 'accept', deal, proposal: sent.split }
+        : { kind: 'verb', deal, verb: sent.verb, units: sent.units };
+    this.#deed = { ...fresh, wish };
+    this.#patch({ stage: 'mining', hash: sent.hash });
+    try {
+      await this.#follow(sent, wish, turn, (hash) => storeUnderway(deal.id, { ...sent, hash }));
+      if (turn !== this.#turn) return;
+      // An approval was but the first step.
+      if (sent.step !== 'call') return await this.#check(turn);
+      this.#patch({ stage: 'done' });
+      this.#ground.onDone();
+    } catch (error) {
+      this.#stop(error, turn);
+    }
   }
 
   #callOf(step: 'reset' | 'approve' | 'call', wish: Wish): Call {
@@ -493,6 +557,18 @@ function moving(verb: Verb, deal: DealNow, units: bigint | null): Movement {
 
 function partyOf({ terms }: DealNow, account: Address): Party {
   return isAddressEqual(terms.payer, account) ? 'payer' : 'payee';
+}
+
+/** What two tabs must not do at once. */
+function keyOf(wish: Wish): string {
+  return wish.kind === 'withdraw' ? `${wish.account} ${wish.token.address}` : wish.deal.id;
+}
+
+/** What of a wish has to be known to go on with what was sent for it. */
+function purposeOf(wish: Exclude<Wish, { kind: 'withdraw' }>) {
+  if (wish.kind === 'accept') return { split: wish.proposal };
+  if (wish.kind === 'verb') return { verb: wish.verb, units: wish.units };
+  throw new Problem('signature_failed');
 }
 
 function withdrawal(wish: Extract<Wish, { kind: 'withdraw' }>) {

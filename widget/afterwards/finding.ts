@@ -15,7 +15,15 @@ export type Found = { id: Hex; terms: Terms; transaction: Hex; block: bigint };
 /** How far a search has come, newest blocks first. */
 export type Progress = { from: bigint; to: bigint; searchedDownTo: bigint };
 
-type Log = { address: Address; topics: [Hex, ...Hex[]]; data: Hex; transactionHash: Hex; blockNumber: bigint };
+/** A log of the diamond; `seconds` in Unix time, where the node says it with the log. */
+export type Log = {
+  address: Address;
+  topics: [Hex, ...Hex[]];
+  data: Hex;
+  transactionHash: Hex;
+  blockNumber: bigint;
+  seconds: bigint | null;
+};
 
 /** Most nodes allow this much or more; what one refuses is halved, what it allows is doubled up to what it refused. */
 const SPAN = 10_000n;
@@ -38,6 +46,36 @@ export async function findDeals(
   const filters = [{ payer: account }, { payee: account }].map((args) =>
     encodeEventTopics({ abi: escrowAbi, eventName: 'Deposited', args }),
   );
+  const range = { topics: filters, from, to, mayRefuse: isTooMuch };
+  await readRanges(node, place, range, signal, (logs, searchedDownTo) => {
+    for (const log of logs) {
+      const deal = dealOf(log, place);
+      if (deal && isPartyOf(deal.terms, account)) found.set(deal.id, deal);
+    }
+    onProgress({ from, to, searchedDownTo }, newestFirst(found));
+  });
+  return newestFirst(found);
+}
+
+/** What is read: each of these topics in all of these blocks; `mayRefuse` tells what a smaller range could mend. */
+export type LogRange = {
+  topics: readonly (readonly unknown[])[];
+  from: bigint;
+  to: bigint;
+  mayRefuse: (error: unknown) => 'unreachable' | 'refused' | null;
+};
+
+/**
+ * Reads the diamond's logs, newest blocks first, in ranges that are halved until the node takes them.
+ * @throws what the node answers when it refuses even single blocks; the signal's reason when it is aborted
+ */
+export async function readRanges(
+  node: Provider,
+  { diamond }: Place,
+  { topics, from, to, mayRefuse }: LogRange,
+  signal: AbortSignal,
+  onLogs: (logs: readonly Log[], searchedDownTo: bigint) => void,
+): Promise<void> {
   let span = SPAN;
   let refusedSpan = MAX_SPAN;
   let tries = 0;
@@ -46,29 +84,30 @@ export async function findDeals(
     signal.throwIfAborted();
     const start = end - span + 1n > from ? end - span + 1n : from;
     try {
-      for (const topics of filters) {
-        for (const log of await readLogs(node, place.diamond, topics, start, end)) {
-          const deal = dealOf(log, place);
-          if (deal && isPartyOf(deal.terms, account)) found.set(deal.id, deal);
-        }
-      }
+      const logs: Log[] = [];
+      for (const filter of topics) logs.push(...(await readLogs(node, diamond, filter, start, end)));
       end = start - 1n;
       tries = 0;
       if (span * 2n < refusedSpan) span *= 2n;
-      onProgress({ from, to, searchedDownTo: start }, newestFirst(found));
+      onLogs(logs, start);
     } catch (error) {
-      if (!(error instanceof NodeError) || error.kind === 'not_a_node') throw error;
+      const kind = mayRefuse(error);
+      if (kind === null) throw error;
       tries += 1;
       refusedSpan = end - start + 1n;
       // Out of reach is not too much at once; for everything else nodes have a hundred words.
-      if (error.kind === 'unreachable' || start === end) {
+      if (kind === 'unreachable' || start === end) {
         if (tries >= TRIES) throw error;
         await new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE_MS * tries));
-        if (error.kind === 'unreachable' && start !== end) span = half(start, end);
+        if (kind === 'unreachable' && start !== end) span = half(start, end);
       } else span = half(start, end);
     }
   }
-  return newestFirst(found);
+}
+
+function isTooMuch(error: unknown): 'unreachable' | 'refused' | null {
+  if (!(error instanceof NodeError) || error.kind === 'not_a_node') return null;
+  return error.kind === 'unreachable' ? 'unreachable' : 'refused';
 }
 
 /** The deals that a transaction opened: none where the node does not know it, or it opened none. @throws NodeError */
@@ -120,10 +159,12 @@ function dealOf({ address, topics, data, transactionHash, blockNumber }: Log, pl
 function logsOf(answer: unknown): Log[] {
   if (!Array.isArray(answer)) return [];
   return answer.flatMap((item: unknown) => {
-    const { address, topics, data, transactionHash, blockNumber } = Object(item);
+    const { address, topics, data, transactionHash, blockNumber, blockTimestamp } = Object(item);
     const isWhole = [address, data, transactionHash, blockNumber].every(isHexText) && Array.isArray(topics);
     if (!isWhole || address.length !== 42 || !topics.every(isHexText)) return [];
-    return [{ address, topics: topics as [Hex, ...Hex[]], data, transactionHash, blockNumber: BigInt(blockNumber) }];
+    const seconds = isHexText(blockTimestamp) ? BigInt(blockTimestamp) : null;
+    const first = topics as [Hex, ...Hex[]];
+    return [{ address, topics: first, data, transactionHash, blockNumber: BigInt(blockNumber), seconds }];
   });
 }
 

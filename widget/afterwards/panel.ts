@@ -1,6 +1,7 @@
 /**
- * What the checkout shows after a payment: the deals of its deposit as the buyer's own wallet reads them from the chain, what
- * happened to each, and what may be done with it now. It asks the wallet and nobody else, and is loaded with the first deposit.
+ * What the checkout shows after a payment, and a seller's page too: the deals of its deposit as the own wallet reads them from the
+ * chain, what happened to each, and what may be done with it now. Of the chain it asks the wallet and nobody else; the payment
+ * service carries what one side asks of the other.
  */
 import { html, LitElement, nothing, type PropertyValues, type TemplateResult } from 'lit';
 import type { Hex } from 'viem';
@@ -8,48 +9,58 @@ import { dealId, offerId } from '../../contracts/terms.ts';
 import { contentStyles } from '../content-styles.ts';
 import { type Provider, readChainId } from '../deposit/escrow.ts';
 import { languageOf } from '../languages.ts';
+import type { ChainPayment, Leg, PaymentSource } from '../payment.ts';
 import { styles } from '../styles.ts';
 import type { Words } from '../words.ts';
+import { proposalsView, refundView } from './asked-view.ts';
 import { type DealNow, type Place, readStanding, readToken } from './calls.ts';
 import { Desk } from './desk.ts';
 import { type Found, findByTransaction } from './finding.ts';
-import { type Happened, readHistory } from './history.ts';
+import { type Happened, type History, readHistory } from './history.ts';
 import { type AfterKey, loadAfterWords } from './languages.ts';
+import type { Party, Proposal } from './proposal.ts';
+import { Refunds } from './refunds.ts';
+import { keepSplit, splitOf } from './service.ts';
 import { amountOf, timeOf } from './speech.ts';
 import { afterStyles } from './styles.ts';
 import { dealView, wallets } from './view.ts';
 
-/** Which deals are shown: those of a deposit whose terms are one of the offers. */
-export type Paid = Place & { transaction: Hex; offers: readonly Hex[]; rpcUrl: string | null };
-
-type Shown = DealNow & { happened: readonly Happened[] };
+type Shown = DealNow & History;
 
 type Fault = 'panel.unread' | 'panel.elsewhere';
 
 /** How often what may be done now is looked at again: deadlines pass. */
 const TICK_MS = 10_000;
 
+const byContent = { attribute: false, hasChanged: (now: unknown, before: unknown) => isOther(now, before) };
+
 class DealPanel extends LitElement {
   static override styles = [styles, contentStyles, afterStyles];
   static override properties = {
-    paid: {
-      attribute: false,
-      hasChanged: (now: Paid, before?: Paid) => JSON.stringify(now) !== JSON.stringify(before),
-    },
-    status: { attribute: false },
+    payment: byContent,
+    transaction: { attribute: false },
+    source: { attribute: false },
+    as: { attribute: false },
+    rpcUrl: { attribute: false },
     tag: { attribute: false },
     theme: { reflect: true },
   };
 
-  declare paid: Paid;
-  /** The API's status: when it changes, the chain is read again. */
-  declare status: string;
+  /** What the payment service says, of all legs or of a payee's own. */
+  declare payment: ChainPayment;
+  /** Of the deposit. */
+  declare transaction: Hex;
+  declare source: PaymentSource;
+  /** Whose page it is. */
+  declare as: Party;
+  declare rpcUrl: string | null;
   /** BCP 47. */
   declare tag: string;
   declare theme: 'light' | 'dark' | null;
 
   #words: Words<AfterKey> | null = null;
   #desk: Desk | null = null;
+  #refunds: Refunds | null = null;
   #deals: readonly Shown[] = [];
   /** Why nothing can be shown though there is a wallet. */
   #fault: Fault | null = null;
@@ -57,6 +68,16 @@ class DealPanel extends LitElement {
   #reader: Provider | null = null;
   #readings = 0;
   #tick: ReturnType<typeof setInterval> | undefined;
+  /** What is done or asked, as it was painted last, and the button that began it. */
+  #stage: string | null = null;
+  #begunBy: string | null = null;
+  #hadFocus = false;
+
+  constructor() {
+    super();
+    this.as = 'payer';
+    this.rpcUrl = null;
+  }
 
   override connectedCallback(): void {
     super.connectedCallback();
@@ -72,33 +93,78 @@ class DealPanel extends LitElement {
 
   protected override willUpdate(changed: PropertyValues<this>): void {
     if (changed.has('tag')) void this.#speak();
-    if (changed.has('paid') || !this.#desk) this.#open();
-    else if (changed.has('status')) void this.#read();
+    const before = changed.get('payment');
+    const isElsewhere = before && placeOf(before) !== placeOf(this.payment);
+    if (changed.has('transaction') || changed.has('source') || isElsewhere || !this.#desk) this.#open();
+    else if (changed.has('payment')) {
+      this.#refunds?.forget();
+      void this.#read();
+    }
+    this.#hadFocus = (this.shadowRoot?.activeElement ?? null) !== null;
+    if (this.#hadFocus) this.#begunBy = buttonOf(this.shadowRoot?.activeElement) ?? this.#begunBy;
   }
 
   protected override render(): TemplateResult | typeof nothing {
     const [words, desk] = [this.#words, this.#desk];
     if (!words || !desk) return nothing;
+    const shown = this.#deals.map((deal) => this.#legOf(deal));
+    const others = this.payment.legs.filter((leg) => !shown.includes(leg));
     return html`
       <section class="after" lang=${words.tag} dir=${words.direction} aria-labelledby="after">
-        <h3 id="after">${words.say('panel.title')}</h3>
+        <h3 id="after" data-after tabindex="-1">${words.say('panel.title')}</h3>
         ${this.#deals.length > 0 ? this.#deals.map((deal) => this.#deal(deal, desk, words)) : this.#way(desk, words)}
+        ${others.map((leg) => this.#asked(leg, words))}
       </section>
     `;
   }
 
+  protected override updated(): void {
+    const { deed } = this.#desk ?? {};
+    const { asking } = this.#refunds ?? {};
+    const stage = deed
+      ? `${deed.wish.kind} ${deed.stage} ${deed.fault}`
+      : asking
+        ? `${asking.stage} ${asking.fault}`
+        : null;
+    if (stage === this.#stage) return;
+    this.#stage = stage;
+    if (!this.#hadFocus) return;
+    // What was pressed is gone: whoever came by keyboard goes on from what took its place, or from where they began.
+    const wrong = '[aria-invalid=true]';
+    const ways =
+      deed || asking ? [wrong, '[data-deed]', '[data-asking]'] : [this.#begunBy, '[data-said]', '[data-after]'];
+    for (const way of ways) {
+      const found = way === null ? null : this.shadowRoot?.querySelector<HTMLElement>(way);
+      if (!found) continue;
+      found.focus();
+      return;
+    }
+  }
+
   #deal(deal: Shown, desk: Desk, words: Words<AfterKey>): TemplateResult {
     const several = this.#deals.length > 1;
+    const leg = this.#legOf(deal);
+    const proposals = (leg?.split_proposals ?? []).flatMap((shown): Proposal[] => {
+      const proposal = splitOf(deal, shown);
+      return proposal ? [proposal] : [];
+    });
     return html`
       <article data-deal=${deal.id} data-status=${deal.status}>
         ${several ? html`<h4>${amountOf(words, deal.token, deal.terms.amount)}</h4>` : nothing}
+        ${proposalsView(proposals, { deal, desk, words })} ${leg ? this.#asked(leg, words) : nothing}
         ${dealView({ deal, desk, words, account: desk.account })}
         ${deal.happened.length > 0 ? this.#timeline(deal, desk, words) : nothing}
       </article>
     `;
   }
 
-  #timeline({ happened }: Shown, { chain }: Desk, words: Words<AfterKey>): TemplateResult {
+  #asked(leg: Leg, words: Words<AfterKey>): TemplateResult | typeof nothing {
+    if (!this.#refunds) return nothing;
+    const money = { symbol: this.payment.currency, decimals: this.payment.price_decimals };
+    return refundView({ leg, as: this.as, refunds: this.#refunds, words, money });
+  }
+
+  #timeline({ happened, isWhole }: Shown, { chain }: Desk, words: Words<AfterKey>): TemplateResult {
     const proof = ({ transaction }: Happened) => {
       const code = html`<code>${transaction.slice(0, 10)}…${transaction.slice(-8)}</code>`;
       if (!chain.explorerUrl) return code;
@@ -107,6 +173,7 @@ class DealPanel extends LitElement {
     return html`
       <details class="happened">
         <summary>${words.say('happened.title')}</summary>
+        ${isWhole ? nothing : html`<p>${words.say('happened.part')}</p>`}
         <ol>
           ${happened.map(
             (one) => html`
@@ -134,20 +201,32 @@ class DealPanel extends LitElement {
     return html`<p>${words.say('panel.connect')}</p>${wallets(desk)}`;
   }
 
+  get #place(): Place {
+    return { chainId: this.payment.network_id, diamond: this.payment.diamond_address };
+  }
+
   #open(): void {
     this.#desk?.close();
     this.#deals = [];
     this.#reader = null;
+    this.#refunds = new Refunds(this.source, () => this.requestUpdate());
     const desk = new Desk({
-      place: this.paid,
-      rpcUrl: this.paid.rpcUrl,
+      place: this.#place,
+      rpcUrl: this.rpcUrl,
       node: null,
-      keep: null,
+      keep: async (proposal) => await this.#keep(proposal),
       onChange: () => this.#changed(),
       onDone: () => void this.#read(),
     });
     this.#desk = desk;
     void desk.restore();
+  }
+
+  /** Has a signed split shown to the other side. @throws Error when the service does not know the deal, PaymentError */
+  async #keep(proposal: Proposal): Promise<void> {
+    const leg = this.#legOf(proposal);
+    if (!leg) throw new Error('The payment service does not know this deal.');
+    await keepSplit(this.source, leg.leg, proposal);
   }
 
   /** Another wallet, or one that has come: it reads for itself. */
@@ -168,14 +247,15 @@ class DealPanel extends LitElement {
     this.#fault = fault;
     if (deals) this.#deals = deals;
     this.requestUpdate();
+    if (deals) void desk.resume(deals);
   }
 
   async #look(node: Provider, desk: Desk): Promise<[readonly Shown[] | null, Fault | null]> {
     try {
-      if ((await readChainId(node)) !== this.paid.chainId) return [null, 'panel.elsewhere'];
+      if ((await readChainId(node)) !== this.payment.network_id) return [null, 'panel.elsewhere'];
       await desk.readTime();
-      const found = await findByTransaction(node, this.paid, this.paid.transaction);
-      const own = found.filter((deal) => this.#isOurs(deal));
+      const found = await findByTransaction(node, this.#place, this.transaction);
+      const own = found.filter((deal) => this.#legOf(deal));
       if (own.length === 0) return [null, 'panel.unread'];
       return [await Promise.all(own.map((deal) => this.#show(node, deal))), null];
     } catch {
@@ -183,20 +263,22 @@ class DealPanel extends LitElement {
     }
   }
 
-  #isOurs({ terms }: Found): boolean {
-    const { chainId, diamond, offers } = this.paid;
-    return offers.length === 0 || offers.includes(offerId(terms, chainId, diamond));
+  /** What the payment service says of a deal: whichever leg its terms are the offer of. */
+  #legOf({ terms }: Pick<Found, 'terms'>): Leg | undefined {
+    const { chainId, diamond } = this.#place;
+    const offer = offerId(terms, chainId, diamond);
+    return this.payment.legs.find(({ offer_hash: known }) => known === offer);
   }
 
   async #show(node: Provider, found: Found): Promise<Shown> {
-    const { chainId, diamond } = this.paid;
+    const { chainId, diamond } = this.#place;
     const { terms } = found;
-    const [standing, token, happened] = await Promise.all([
-      readStanding(node, this.paid, terms),
+    const [standing, token, history] = await Promise.all([
+      readStanding(node, this.#place, terms),
       readToken(node, terms.token),
-      readHistory(node, this.paid, found),
+      readHistory(node, this.#place, found),
     ]);
-    return { chainId, diamond, id: dealId(terms, chainId, diamond), token, ...standing, happened };
+    return { chainId, diamond, id: dealId(terms, chainId, diamond), token, ...standing, ...history };
   }
 
   async #speak(): Promise<void> {
@@ -204,6 +286,22 @@ class DealPanel extends LitElement {
     if (words) this.#words = words;
     this.requestUpdate();
   }
+}
+
+function isOther(now: unknown, before: unknown): boolean {
+  return JSON.stringify(now) !== JSON.stringify(before);
+}
+
+function placeOf({ network_id: chainId, diamond_address: diamond, legs }: ChainPayment): string {
+  return [chainId, diamond, ...legs.map(({ offer_hash: offer }) => offer)].join(' ');
+}
+
+/** How the button that has the focus is found again. */
+function buttonOf(element: Element | null | undefined): string | null {
+  if (!(element instanceof HTMLElement)) return null;
+  const { verb, do: deed } = element.dataset;
+  if (verb) return `[data-verb=${verb}]`;
+  return deed === 'ask-refund' || deed === 'withdraw-request' ? `[data-do=${deed}]` : null;
 }
 
 if (!customElements.get('dealkeep-deal')) customElements.define('dealkeep-deal', DealPanel);

@@ -19,7 +19,11 @@ export type Speaker<Key extends string = AfterKey> = {
 };
 
 /** An amount with its token. */
-export function amountOf(words: Speaker, { symbol, decimals }: Token, units: bigint): string {
+export function amountOf(
+  words: Speaker,
+  { symbol, decimals }: Pick<Token, 'symbol' | 'decimals'>,
+  units: bigint,
+): string {
   return words.price(units, decimals, symbol);
 }
 
@@ -190,6 +194,7 @@ export function stopOf(words: Speaker, desk: Desk): string {
     case 'balance_short':
     case 'proposal_over':
     case 'keeping_failed':
+    case 'other_tab':
       return words.say(`stop.${deed.stop}`, values);
     default:
       // What only a deposit can meet.

@@ -48,8 +48,23 @@ export const afterStyles = css`
     font-weight: 650;
   }
 
+  .after [tabindex='-1']:focus,
   .deed h4:focus {
     outline: none;
+  }
+
+  .asked {
+    display: grid;
+    gap: 0.625rem;
+  }
+
+  .asked:not(:has(form)) {
+    padding-inline-start: 0.875rem;
+    border-inline-start: 3px solid var(--field);
+  }
+
+  .asked p {
+    overflow-wrap: anywhere;
   }
 
   .deed [role='status'] {
@@ -117,6 +132,10 @@ export const afterStyles = css`
   textarea {
     font-family: ui-monospace, 'SF Mono', Menlo, Consolas, monospace;
     font-size: 0.8125rem;
+  }
+
+  textarea.prose {
+    font: inherit;
   }
 
   input:focus-visible,

@@ -159,7 +159,7 @@ function stageBody(desk: Desk, deed: Deed, words: Speaker): TemplateResult | typ
       return html`${transaction(desk, deed, words)} ${deed.proposal ? handOn(desk, deed, words) : nothing}
         <div class="actions">${button('secondary', 'close', words.say('stage.close'), () => desk.cancel())}</div>`;
     case 'stopped':
-      return html`${transaction(desk, deed, words)}
+      return html`${transaction(desk, deed, words)} ${deed.proposal ? handOn(desk, deed, words) : nothing}
         <div class="actions">${button('primary', 'again', words.say('stage.again'), () => desk.again())} ${another(desk, words)} ${back}</div>`;
   }
 }
@@ -215,9 +215,10 @@ function transaction(desk: Desk, { hash }: Deed, words: Speaker): TemplateResult
 }
 
 /** The signed text, where nobody keeps it for the other side. */
-function handOn(desk: Desk, { proposal }: Deed, words: Speaker): TemplateResult {
+function handOn(desk: Desk, deed: Deed, words: Speaker): TemplateResult {
+  const { proposal } = deed;
   if (!proposal) return html``;
-  if (desk.keepsProposals) return html`<p>${words.say('stage.kept')}</p>`;
+  if (desk.keepsProposals && deed.stop === null) return html`<p>${words.say('stage.kept')}</p>`;
   const text = writeProposal(proposal);
   const copy = async (event: Event) => {
     const button = event.currentTarget as HTMLButtonElement;

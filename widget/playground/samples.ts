@@ -2,7 +2,7 @@
 import { type Address, getAddress, type Hex, keccak256, slice, stringToHex, zeroAddress } from 'viem';
 import { dealId, offerId, type Terms } from '../../contracts/terms.ts';
 import type { Deal } from '../deposit/deal.ts';
-import type { ChainPayment, Rail, RailPayment } from '../payment.ts';
+import type { ChainPayment, Leg, Rail, RailPayment } from '../payment.ts';
 
 const HOUR_SECONDS = 3_600;
 const DAY_SECONDS = 24 * HOUR_SECONDS;
@@ -70,6 +70,15 @@ const common = {
   confirmations: 12,
 } as const;
 
+/** What one seller is to get; nobody has asked for anything. */
+function legOf(terms: Terms, leg = 0): Leg {
+  return {
+    ...{ leg, payment_address: terms.payee, price_units: terms.amount.toString(), offer_hash: offerOf(terms) },
+    ...{ status: 'awaiting_deposit', released_units: '0', refunded_units: '0' },
+    ...{ refund_request: null, split_proposals: [] },
+  };
+}
+
 /** The lamp for 25.50 USDC; two hours are left to pay it. */
 export const chainPayment: ChainPayment = {
   ...common,
@@ -78,17 +87,13 @@ export const chainPayment: ChainPayment = {
   offer_hash: offerOf(lamp),
   ...{ payment_method: 'web3', rail: null, network_id: CHAIN_ID, diamond_address: DIAMOND },
   ...{ payment_address: lamp.payee, token_address: lamp.token, contract: null },
-  legs: [{ payment_address: lamp.payee, price_units: '25500000', offer_hash: offerOf(lamp) }],
+  legs: [legOf(lamp)],
 };
 
 /** It with two sellers. */
 export const cartPayment: ChainPayment = {
   ...chainPayment,
-  legs: cart.map((terms) => ({
-    payment_address: terms.payee,
-    price_units: terms.amount.toString(),
-    offer_hash: offerOf(terms),
-  })),
+  legs: cart.map((terms, index) => legOf(terms, index)),
 };
 
 /** It after the deposit. */
