@@ -3939,3 +3939,18 @@ export const usdtAbi = [
     "type": "function"
   }
 ] as const;
+
+/** The deployed code of the diamond as it is compiled here, for logicHash in code.ts: what it does, and where immutables stand. */
+export const diamondCode = {
+  "logicHash": "0x17e2f99525ce3dbee9078438564d9d0a24094d2c1590658b85a1374a690a30b9",
+  "blanks": [
+    {
+      "length": 32,
+      "start": 1704
+    },
+    {
+      "length": 32,
+      "start": 16064
+    }
+  ]
+} as const;

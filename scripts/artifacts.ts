@@ -4,7 +4,8 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { type Abi, type Hex, keccak256, toFunctionSelector, toFunctionSignature } from 'viem';
+import { type Abi, type Hex, toFunctionSelector, toFunctionSignature } from 'viem';
+import { logicHash as hashOfLogic, type Span } from '../contracts/code.ts';
 
 /** The facets of the diamond, by contract name. */
 export const facetNames = [
@@ -51,17 +52,14 @@ export function functionsOf({ abi }: Pick<Artifact, 'abi'>): Record<string, Hex>
   return Object.fromEntries(functions.map((item) => [toFunctionSignature(item), toFunctionSelector(item)]));
 }
 
-/**
- * What deployed code does, as one hash: without the metadata that the compiler appends (it changes with every comment) and
- * with immutables left out, so that the code on a chain can be held against the artifact.
- */
-export function logicHash(code: Hex, { immutableReferences = {} }: Pick<Artifact, 'immutableReferences'> = {}): Hex {
-  const bytes = Buffer.from(code.slice(2), 'hex');
-  for (const { start, length } of Object.values(immutableReferences).flat()) bytes.fill(0, start, start + length);
-  // The last two bytes say how long the CBOR before them is; code that we did not compile may have none.
-  const tail = bytes.length > 2 ? bytes.readUInt16BE(bytes.length - 2) + 2 : 0;
-  const isMetadata = tail > 2 && tail < bytes.length && (bytes[bytes.length - tail]! & 0xf0) === 0xa0;
-  return keccak256(bytes.subarray(0, isMetadata ? bytes.length - tail : bytes.length));
+/** Where the constructor writes immutables into the deployed code. */
+export function blanksOf({ immutableReferences = {} }: Pick<Artifact, 'immutableReferences'>): Span[] {
+  return Object.values(immutableReferences).flat();
+}
+
+/** What deployed code does, as one hash; see contracts/code.ts. */
+export function logicHash(code: Hex, artifact: Pick<Artifact, 'immutableReferences'> = {}): Hex {
+  return hashOfLogic(code, blanksOf(artifact));
 }
 
 /** Compiles what changed (0.7 s when nothing did) without a word. @throws Error with the compiler's words when it refuses */

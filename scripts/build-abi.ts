@@ -5,7 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Abi } from 'viem';
-import { buildArtifacts, facetNames, readArtifact } from './artifacts.ts';
+import { blanksOf, buildArtifacts, facetNames, logicHash, readArtifact } from './artifacts.ts';
 
 const target = fileURLToPath(new URL('../contracts/abi.ts', import.meta.url));
 
@@ -32,6 +32,16 @@ function combine(contracts: readonly string[]): Abi {
   return [...items].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, item]) => item);
 }
 
+/** What the diamond's code is known by. */
+function renderCode(): string {
+  const artifact = readArtifact('Diamond');
+  const known = { logicHash: logicHash(artifact.deployedBytecode, artifact), blanks: blanksOf(artifact) };
+  return `
+/** The deployed code of the diamond as it is compiled here, for logicHash in code.ts: what it does, and where immutables stand. */
+export const diamondCode = ${JSON.stringify(known, null, 2)} as const;
+`;
+}
+
 function render(): string {
   const parts = [
     ['The diamond with all its facets.', 'escrowAbi', combine(['Diamond', ...facetNames])],
@@ -47,7 +57,8 @@ function render(): string {
     header +
     parts
       .map(([doc, name, abi]) => `\n/** ${doc} */\nexport const ${name} = ${JSON.stringify(abi, null, 2)} as const;\n`)
-      .join('')
+      .join('') +
+    renderCode()
   );
 }
 

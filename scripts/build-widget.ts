@@ -37,7 +37,7 @@ type Manifest = {
 
 async function hashSources(): Promise<string> {
   const names = ['package-lock.json', 'scripts/build-widget.ts', 'scripts/element-reference.ts'];
-  for (const name of ['abi', 'terms', 'typed-data']) names.push(`contracts/${name}.ts`);
+  for (const name of ['abi', 'code', 'terms', 'typed-data']) names.push(`contracts/${name}.ts`);
   const folders = '{,deposit/,rails/,{,rails/,afterwards/,escape/}languages/,afterwards/,escape/,playground/}';
   for await (const name of glob(`${folders}*.{ts,json,html}`, { cwd: widget })) {
     names.push(join('widget', name));

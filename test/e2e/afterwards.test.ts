@@ -1,4 +1,6 @@
 // What buyer and seller do after the payment, in the same checkout and on the seller's page: read from the chain, told first, then sent.
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Hex } from 'viem';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { offerId } from '../../contracts/terms.ts';
@@ -39,16 +41,13 @@ async function paid(fields: Record<string, unknown> = {}) {
   return { wallet, seller, payment, checkout, panel };
 }
 
-/** The seller's own page with the deal, and the seller's wallet connected. */
+/** The seller's own page as the guide has it, and the seller's wallet connected. */
 async function openSeller(payment: Json, seller: ScriptedWallet) {
   const { json } = await stage.market.get(`/payments/${payment.id}/payee-token`);
-  const opened = await openPage(
-    stage.browser,
-    [seller],
-    `<script type="module" src="${stage.apiUrl}/widget/v1/seller.js"></script>
-     <dealkeep-seller id="deal" api="${stage.apiUrl}" payment-id="${payment.id}"></dealkeep-seller>
-     <script type="module">document.getElementById('deal').accessToken = '${json.access_token}';</script>`,
-  );
+  const guide = await readFile(join(import.meta.dirname, '../../widget/checkout.md'), 'utf8');
+  const [, snippet = ''] = /<!-- snippet: seller\.html -->\n+```html\n([\s\S]*?)\n```/.exec(guide) ?? [];
+  const body = snippet.replaceAll('{API}', stage.apiUrl).replaceAll('{PAYMENT_ID}', payment.id);
+  const opened = await openPage(stage.browser, [seller], body, { '/seller-token': json.access_token });
   await opened.page.getByRole('button', { name: seller.name }).click({ timeout: 20_000 });
   await opened.panel.ready();
   return opened;

@@ -233,6 +233,31 @@ describe('the seller, without servers', () => {
   });
 });
 
+describe('a contract whose code the page was not built with', () => {
+  test('is said to be unknown; what lets it take money waits until its user has compared the address', async () => {
+    const { buyer, seller, terms } = await paid();
+    await buyer.wallet.call('release', terms);
+    const address = chain.diamond;
+    const code = await chainOf(chain).getCode({ address });
+    const known = await openDeals(seller);
+    expect(await known.page.locator('[data-unknown]').count()).toBe(0);
+    await chainOf(chain).setCode({ address, bytecode: `${code ?? '0x'}00` });
+    try {
+      const page = await openDeals(seller);
+      await page.says(`does not know the code of the contract at ${address}`);
+      expect(await page.page.locator('[data-verb=returnPayment]').count()).toBe(0);
+      expect(await page.violations()).toEqual([]);
+      await page.page.getByLabel('This address stands on my receipt.').check();
+      await page.press('Give the buyer money back');
+      await page.page.getByLabel('This address stands on my receipt.').uncheck();
+      await page.press('Leave it');
+      expect(await page.page.locator('[data-verb=returnPayment]').count()).toBe(0);
+    } finally {
+      await chainOf(chain).setCode({ address, bytecode: code ?? '0x' });
+    }
+  });
+});
+
 describe('a split by both signatures', () => {
   test('is signed by one, handed on as a text, and carried out by the other', async () => {
     const { buyer, seller } = await paid();

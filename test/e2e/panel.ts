@@ -95,8 +95,13 @@ export class Panel {
   }
 }
 
-/** A page with this body and these wallets; `close` ends its server and its browser context. */
-export async function openPage(browser: Browser, wallets: readonly ScriptedWallet[], body: string) {
+/** A page with this body and these wallets, and what its server answers besides; `close` ends server and browser context. */
+export async function openPage(
+  browser: Browser,
+  wallets: readonly ScriptedWallet[],
+  body: string,
+  answers: Readonly<Record<string, string>> = {},
+) {
   const app = new Hono();
   app.get('/', (c) =>
     c.html(`<!doctype html><html lang="en"><head><meta charset="utf-8"><title>A page</title>
@@ -104,6 +109,7 @@ export async function openPage(browser: Browser, wallets: readonly ScriptedWalle
       <style>:root{color-scheme:light dark}body{margin:24px;background:light-dark(#f6f5f2,#101413)}</style></head>
       <body><main><h1 style="font:600 20px system-ui">A marketplace</h1>${body}</main></body></html>`),
   );
+  for (const [path, text] of Object.entries(answers)) app.get(path, (c) => c.text(text));
   const server = await listen(app);
   const context: BrowserContext = await browser.newContext({ viewport: { width: 440, height: 900 }, locale: 'en-GB' });
   for (const wallet of wallets) await wallet.inject(context);

@@ -14,7 +14,8 @@ import {
   parseAbi,
   zeroHash,
 } from 'viem';
-import { escrowAbi } from '../../contracts/abi.ts';
+import { diamondCode, escrowAbi } from '../../contracts/abi.ts';
+import { logicHash } from '../../contracts/code.ts';
 import { dealId, statusNames, type Terms } from '../../contracts/terms.ts';
 import { type Call, type Provider, read } from '../deposit/escrow.ts';
 import { Problem, problemOf, revertDataOf } from '../deposit/problem.ts';
@@ -86,8 +87,11 @@ export function withdrawCall({ diamond }: Place, token: Address, account: Addres
   return { to: diamond, data: encodeFunctionData({ abi: escrowAbi, functionName: 'withdraw', args }) };
 }
 
-/** Holds the node against what the place says. @throws WrongNode · Problem network_down */
-export async function checkPlace(provider: Provider, { chainId, diamond }: Place): Promise<void> {
+/**
+ * Holds the node against what the place says, and answers whether the contract's code is the one that this was built with; a copy of
+ * it may still have another owner, who can add to it. @throws WrongNode · Problem network_down
+ */
+export async function checkPlace(provider: Provider, { chainId, diamond }: Place): Promise<{ isKnownCode: boolean }> {
   const code = await read(provider, 'eth_getCode', [diamond, 'latest']);
   if (code.length <= 2) throw new WrongNode('no_contract');
   // Terms that nobody has: only our contract, on this chain and at this address, hashes them as we do.
@@ -96,6 +100,7 @@ export async function checkPlace(provider: Provider, { chainId, diamond }: Place
     throw isNodeTrouble(error) ? error : new WrongNode('not_escrow');
   });
   if (id !== dealId(sample, chainId, diamond)) throw new WrongNode('not_escrow');
+  return { isKnownCode: logicHash(code, diamondCode.blanks) === diamondCode.logicHash };
 }
 
 const one: Address = '0x0000000000000000000000000000000000000001';

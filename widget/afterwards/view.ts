@@ -27,13 +27,16 @@ export type DealViewOptions = {
   words: Speaker;
   /** Whose buttons are shown; null: nobody's yet. */
   account: Address | null;
+  /** Whether the contract may be let take money; left out: it may. */
+  mayApprove?: boolean;
 };
 
 /** How the deal stands, and what this account can do with it now. */
-export function dealView({ deal, desk, words, account }: DealViewOptions): TemplateResult {
+export function dealView(options: DealViewOptions): TemplateResult {
+  const { deal, desk, words, account } = options;
   return html`
     <p class="standing">${standingOf(words, deal)} ${account ? youOf(words, deal, account) : nothing}</p>
-    ${isAbout(desk.deed, deal) ? deedView(desk, words) : buttons({ deal, desk, words, account })}
+    ${isAbout(desk.deed, deal) ? deedView(desk, words) : buttons(options)}
     <details>
       <summary>${words.say('others.title')}</summary>
       ${possibilities(words, deal, desk.now).map(
@@ -65,10 +68,10 @@ function isAbout(deed: Deed | null, { id }: DealNow): boolean {
   return deed !== null && deed.wish.kind !== 'withdraw' && deed.wish.deal.id === id;
 }
 
-function buttons({ deal, desk, words, account }: DealViewOptions): TemplateResult {
+function buttons({ deal, desk, words, account, mayApprove = true }: DealViewOptions): TemplateResult {
   const roles = rolesOf(deal.terms, account);
   const open = optionsOf(deal).filter((option) => isOpen(option, desk.now) && roles.includes(option.by));
-  const verbs = [...new Set(open.map(({ verb }) => verb))];
+  const verbs = [...new Set(open.map(({ verb }) => verb))].filter((verb) => mayApprove || verb !== 'returnPayment');
   if (verbs.length === 0) return html`<p>${words.say('can.nothing')}</p>`;
   return html`
     <div class="actions" role="group" aria-label=${words.say('can.title')}>

@@ -33,6 +33,8 @@ class EscapePage extends LitElement {
   /** What is under way, and what ends it. */
   #looking: { abort: AbortController; now: SearchNow | null } | null = null;
   #wasStopped = false;
+  /** The contract whose unknown code its user has vouched for. */
+  #vouched: Search | null = null;
   #search: Search | null = null;
   #desk: Desk | null = null;
   #error: Said | null = null;
@@ -166,6 +168,7 @@ class EscapePage extends LitElement {
       <section aria-labelledby="found">
         <h2 id="found" data-found tabindex="-1">${this.#foundTitle(search)}</h2>
         ${this.#wasStopped && search.searched ? html`<p class="warning">${this.#words.say('finding.stopped', { block: `${search.searched.from}` })}</p>` : nothing}
+        ${search.isKnownCode ? nothing : this.#unknownCode(search)}
         ${desk ? search.deals.map((deal) => this.#deal(search, desk, deal)) : nothing}
         ${desk ? this.#credits(search, desk).map((credit) => this.#credit(desk, credit)) : nothing}
         <div class="actions">
@@ -173,6 +176,20 @@ class EscapePage extends LitElement {
         </div>
         ${this.#proposal(search)}
       </section>
+    `;
+  }
+
+  /** Whoever makes a link chooses the contract: what lets it take money waits until somebody has compared the address. */
+  #unknownCode(search: Search): TemplateResult {
+    const vouch = ({ currentTarget }: Event) => {
+      this.#vouched = (currentTarget as HTMLInputElement).checked ? search : null;
+      this.requestUpdate();
+    };
+    return html`
+      <div class="warning" data-unknown>
+        <p>${this.#words.say('code.unknown', { diamond: search.place.diamond })}</p>
+        <label><input type="checkbox" .checked=${this.#vouched === search} @change=${vouch} /> ${this.#words.say('code.vouch')}</label>
+      </div>
     `;
   }
 
@@ -187,12 +204,13 @@ class EscapePage extends LitElement {
     return this.#words.say('found.none', { account, from: `${searched.from}`, to: `${searched.to}` });
   }
 
-  #deal({ wanted }: Search, desk: Desk, deal: Search['deals'][number]): TemplateResult {
-    const account = desk.account ?? wanted.account;
+  #deal(search: Search, desk: Desk, deal: Search['deals'][number]): TemplateResult {
+    const account = desk.account ?? search.wanted.account;
+    const mayApprove = search.isKnownCode || this.#vouched === search;
     return html`
       <article class="card deal" data-deal=${deal.id} data-status=${deal.status}>
         <h3>${amountOf(this.#words, deal.token, deal.terms.amount)}</h3>
-        ${dealView({ deal, desk, words: this.#words, account })}
+        ${dealView({ deal, desk, words: this.#words, account, mayApprove })}
       </article>
     `;
   }

@@ -46,13 +46,16 @@ export class Search {
   readonly wanted: Wanted;
   readonly place: Place;
   readonly node: Provider;
+  /** Whether the contract's code is what this page was built with. */
+  readonly isKnownCode: boolean;
   deals: readonly DealNow[] = [];
   credits: readonly Credit[] = [];
   /** The blocks that were searched; null: the deals are a transaction's. */
   searched: { from: bigint; to: bigint } | null = null;
   readonly #tokens = new Map<Address, Promise<Token>>();
 
-  private constructor(wanted: Wanted, place: Place, node: Provider) {
+  private constructor(wanted: Wanted, place: Place, node: Provider, isKnownCode: boolean) {
+    this.isKnownCode = isKnownCode;
     this.wanted = wanted;
     this.place = place;
     this.node = node;
@@ -68,8 +71,8 @@ export class Search {
     }
     if (wanted.chainId !== null && chainId !== wanted.chainId) throw new OtherChain(chainId, wanted.chainId);
     const place = { chainId, diamond: wanted.diamond };
-    await checkPlace(node, place);
-    return new Search(wanted, place, node);
+    const { isKnownCode } = await checkPlace(node, place);
+    return new Search(wanted, place, node, isKnownCode);
   }
 
   /** Finds the deals; when the signal aborts, what was found until then counts. @throws NodeError, WrongNode, Problem */
