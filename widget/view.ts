@@ -25,7 +25,7 @@ export type ViewOptions = {
   theme: 'light' | 'dark' | null;
   returnUrl: string | null;
   /** What opens the payment, for who decides what comes after it. */
-  source: PaymentSource;
+  source: PaymentSource & { rpcUrl: string | null };
   act: (action: Action) => void;
   choose: (walletId: string) => void;
   takeWay: (route: RouteName) => void;
@@ -136,9 +136,9 @@ export function view(options: ViewOptions): TemplateResult {
 }
 
 /** What may be done with the money from here on; empty until the element has loaded it. */
-function afterwards({ words, rpcUrl, theme, source }: ViewOptions, { payment, name, transactionHash }: Snapshot) {
+function afterwards({ words, theme, source }: ViewOptions, { payment, name, transactionHash }: Snapshot) {
   if (!payment || payment.rail || !transactionHash || !deposited.has(name)) return nothing;
-  return html`<dealkeep-deal .payment=${payment} .transaction=${transactionHash} .source=${source} .rpcUrl=${rpcUrl} .tag=${words.tag} .theme=${theme}></dealkeep-deal>`;
+  return html`<dealkeep-deal .payment=${payment} .source=${source} .tag=${words.tag} .theme=${theme}></dealkeep-deal>`;
 }
 
 function header(snapshot: Snapshot, words: Words, now: number): TemplateResult | typeof nothing {

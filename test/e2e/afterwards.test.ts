@@ -394,6 +394,7 @@ describe('after the deadline', () => {
       const { terms, receipt } = await wallet.wallet.deposit(offerOf(chain, { ...deadlines, defaultOutcome: 0 }));
       const payment = {
         ...{ network_id: chain.chainId, diamond_address: chain.diamond, currency: 'USDC', price_decimals: 6 },
+        transaction_hash: receipt.transactionHash,
         legs: [
           {
             ...{ leg: 0, payment_address: terms.payee, price_units: `${terms.amount}`, status: 'funded' },
@@ -402,7 +403,7 @@ describe('after the deadline', () => {
           },
         ],
       };
-      const set = { payment, transaction: receipt.transactionHash, tag: 'en', source: null };
+      const set = { payment, tag: 'en', source: { rpcUrl: null } };
       const opened = await openPage(
         stage.browser,
         [wallet],

@@ -4,7 +4,6 @@
  * service carries what one side asks of the other.
  */
 import { html, LitElement, nothing, type PropertyValues, type TemplateResult } from 'lit';
-import type { Hex } from 'viem';
 import { dealId, offerId } from '../../contracts/terms.ts';
 import { contentStyles } from '../content-styles.ts';
 import { type Provider, readChainId } from '../deposit/escrow.ts';
@@ -38,22 +37,18 @@ class DealPanel extends LitElement {
   static override styles = [styles, contentStyles, afterStyles];
   static override properties = {
     payment: byContent,
-    transaction: { attribute: false },
     source: { attribute: false },
     as: { attribute: false },
-    rpcUrl: { attribute: false },
     tag: { attribute: false },
     theme: { reflect: true },
   };
 
   /** What the payment service says, of all legs or of a payee's own. */
   declare payment: ChainPayment;
-  /** Of the deposit. */
-  declare transaction: Hex;
-  declare source: PaymentSource;
+  /** What opens the payment, and helps wallets that do not know its chain. */
+  declare source: PaymentSource & { rpcUrl: string | null };
   /** Whose page it is. */
   declare as: Party;
-  declare rpcUrl: string | null;
   /** BCP 47. */
   declare tag: string;
   declare theme: 'light' | 'dark' | null;
@@ -76,7 +71,6 @@ class DealPanel extends LitElement {
   constructor() {
     super();
     this.as = 'payer';
-    this.rpcUrl = null;
   }
 
   override connectedCallback(): void {
@@ -95,7 +89,7 @@ class DealPanel extends LitElement {
     if (changed.has('tag')) void this.#speak();
     const before = changed.get('payment');
     const isElsewhere = before && placeOf(before) !== placeOf(this.payment);
-    if (changed.has('transaction') || changed.has('source') || isElsewhere || !this.#desk) this.#open();
+    if (changed.has('source') || isElsewhere || !this.#desk) this.#open();
     else if (changed.has('payment')) {
       this.#refunds?.forget();
       void this.#read();
@@ -212,7 +206,7 @@ class DealPanel extends LitElement {
     this.#refunds = new Refunds(this.source, () => this.requestUpdate());
     const desk = new Desk({
       place: this.#place,
-      rpcUrl: this.rpcUrl,
+      rpcUrl: this.source.rpcUrl,
       node: null,
       keep: async (proposal) => await this.#keep(proposal),
       onChange: () => this.#changed(),
@@ -254,7 +248,8 @@ class DealPanel extends LitElement {
     try {
       if ((await readChainId(node)) !== this.payment.network_id) return [null, 'panel.elsewhere'];
       await desk.readTime();
-      const found = await findByTransaction(node, this.#place, this.transaction);
+      const { transaction_hash: deposit } = this.payment;
+      const found = deposit ? await findByTransaction(node, this.#place, deposit) : [];
       const own = found.filter((deal) => this.#legOf(deal));
       if (own.length === 0) return [null, 'panel.unread'];
       return [await Promise.all(own.map((deal) => this.#show(node, deal))), null];
@@ -292,8 +287,13 @@ function isOther(now: unknown, before: unknown): boolean {
   return JSON.stringify(now) !== JSON.stringify(before);
 }
 
-function placeOf({ network_id: chainId, diamond_address: diamond, legs }: ChainPayment): string {
-  return [chainId, diamond, ...legs.map(({ offer_hash: offer }) => offer)].join(' ');
+function placeOf({
+  network_id: chainId,
+  diamond_address: diamond,
+  transaction_hash: deposit,
+  legs,
+}: ChainPayment): string {
+  return [chainId, diamond, deposit, ...legs.map(({ offer_hash: offer }) => offer)].join(' ');
 }
 
 /** How the button that has the focus is found again. */

@@ -88,7 +88,7 @@ class SellerPage extends LitElement {
       ${this.#problem ? html`<p role="status">${words.say(this.#problem)}</p>` : nothing}
       ${
         transaction
-          ? html`<dealkeep-deal .payment=${payment} .transaction=${transaction} .source=${this} .as=${'payee'} .rpcUrl=${this.rpcUrl} .tag=${words.tag} .theme=${this.theme}></dealkeep-deal>`
+          ? html`<dealkeep-deal .payment=${payment} .source=${this} .as=${'payee'} .tag=${words.tag} .theme=${this.theme}></dealkeep-deal>`
           : html`<p role="status">${words.say('seller.unpaid')}</p>`
       }
     `;
