@@ -32,11 +32,14 @@ const visit = (payment: Json, query: Record<string, string> = {}) =>
 
 const link = (checkout: CheckoutPage, name: string) => checkout.page.getByRole('link', { name });
 
-/** The state is there, axe-core objects to nothing in it, and it is pictured when it has a name. */
+/** The state is there, axe-core objects to nothing in it, it outlives a reload, and it is pictured when it has a name. */
 async function inspect(checkout: CheckoutPage, state: StateName, picture?: string): Promise<void> {
   await checkout.until(state);
   if (picture) await checkout.picture(picture);
   expect(await checkout.violations(), `axe-core on ${state}`).toEqual([]);
+  await checkout.page.reload();
+  // Where the provider's page was left, only the page itself knew.
+  await checkout.until(state === 'at_provider' ? 'card_due' : state);
 }
 
 /** Goes to the provider's page in its new window. */

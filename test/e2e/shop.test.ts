@@ -70,6 +70,7 @@ describe('the demo shop', () => {
     const visitor = await buy('Walnut desk lamp', ['Sign']);
     await visitor.windowPicture('shop-order');
     expect(await visitor.violations()).toEqual([]);
+    expect(visitor.console).toEqual([]);
     await visitor.press('Release to the seller');
     await visitor.until('released');
     const timeline = visitor.page.locator('#timeline');

@@ -100,6 +100,8 @@ async function request({ method, params = [] }: { method: string; params?: unkno
       return await node(method, [params[0], JSON.parse(String(params[1]))]);
     }
     default:
+      // The shop passes on nothing else.
+      if (!method.startsWith('eth_')) throw refusal(4200, 'The test wallet cannot do that.');
       return await node(method, params);
   }
 }
