@@ -140,6 +140,34 @@ describe('the snippet on a page of another origin', () => {
       await page.close();
     });
 
+    test('and with a copy of the files on the shop’s own origin, where the API may run no script', async () => {
+      const { payment } = await stage.market.payable();
+      const options = { api: stage.apiUrl, paymentId: payment.id, accessToken: payment.access_token };
+      const policy = `default-src 'none'; script-src 'self' 'nonce-once'; connect-src ${stage.apiUrl}; img-src data:`;
+      const app = new Hono();
+      app.get('/', (c) =>
+        c.html(
+          `<!doctype html><html lang="en"><title>A marketplace</title><link rel="icon" href="data:,"><body>
+          <div id="pay"></div><script type="module" nonce="once">
+            import { mount } from '/dealkeep/mount.js';
+            mount('#pay', ${JSON.stringify(options)});
+          </script></body></html>`,
+          200,
+          { 'Content-Security-Policy': policy },
+        ),
+      );
+      app.get('/dealkeep/:name{[\\w-]+\\.js}', async (c) =>
+        c.body(await readFile(`widget/dist/${c.req.param('name')}`, 'utf8'), 200, {
+          'Content-Type': 'text/javascript',
+        }),
+      );
+      const page = await listen(app);
+      const checkout = await pay(payment.id, page.url);
+      expect(checkout.console).toEqual([]);
+      await checkout.close();
+      await page.close();
+    });
+
     test('runs no file that was changed', async () => {
       const { payment } = await stage.market.payable();
       const page = await pinned(payment.id, payment.access_token, (hashes) => {
