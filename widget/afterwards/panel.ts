@@ -145,8 +145,8 @@ class DealPanel extends LitElement {
     return html`
       <article data-deal=${deal.id} data-status=${deal.status}>
         ${several ? html`<h4>${amountOf(words, deal.token, deal.terms.amount)}</h4>` : nothing}
-        ${proposalsView(proposals, { deal, desk, words })} ${leg ? this.#asked(leg, words) : nothing}
-        ${dealView({ deal, desk, words, account: desk.account })}
+        ${proposalsView(proposals, { deal, desk, words })}
+        ${dealView({ deal, desk, words, account: desk.account, asked: leg ? this.#asked(leg, words) : nothing })}
         ${deal.happened.length > 0 ? this.#timeline(deal, desk, words) : nothing}
       </article>
     `;

@@ -58,7 +58,8 @@ export const afterStyles = css`
     gap: 0.625rem;
   }
 
-  .asked:not(:has(form)) {
+  .asked[data-proposal],
+  .asked:has([data-said]):not(:has(form)) {
     padding-inline-start: 0.875rem;
     border-inline-start: 3px solid var(--field);
   }

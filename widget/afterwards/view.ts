@@ -29,6 +29,8 @@ export type DealViewOptions = {
   account: Address | null;
   /** Whether the contract may be let take money; left out: it may. */
   mayApprove?: boolean;
+  /** What stands below the buttons. */
+  asked?: TemplateResult | typeof nothing;
 };
 
 /** How the deal stands, and what this account can do with it now. */
@@ -36,7 +38,7 @@ export function dealView(options: DealViewOptions): TemplateResult {
   const { deal, desk, words, account } = options;
   return html`
     <p class="standing">${standingOf(words, deal)} ${account ? youOf(words, deal, account) : nothing}</p>
-    ${isAbout(desk.deed, deal) ? deedView(desk, words) : buttons(options)}
+    ${isAbout(desk.deed, deal) ? deedView(desk, words) : buttons(options)} ${options.asked ?? nothing}
     <details>
       <summary>${words.say('others.title')}</summary>
       ${possibilities(words, deal, desk.now).map(
