@@ -37,8 +37,8 @@ export type Services = {
   trustedProxies?: BlockList;
 };
 
-/** Set by the middleware below; `integration` only behind {@link requireIntegration}. */
-export type Env = { Variables: { requestId: string; integration: Integration } };
+/** Set by the middleware below; `integration` only behind {@link requireIntegration}, `paymentId` where a request makes one. */
+export type Env = { Variables: { requestId: string; integration: Integration; paymentId?: string } };
 
 const MAX_BODY_BYTES = 256 * 1024;
 

@@ -59,12 +59,13 @@ export function logRequests(log: Logger): MiddlewareHandler<Env> {
     const startedAt = performance.now();
     await next();
     const route = routePath(c, -1);
+    const paymentId = c.get('paymentId') ?? (route.includes('/payments/:id') ? c.req.param('id') : undefined);
     requests.info(
       {
         requestId: c.get('requestId'),
         method: c.req.method,
         route,
-        ...(route.includes('/payments/:id') && { paymentId: c.req.param('id') }),
+        ...(paymentId !== undefined && { paymentId }),
         ...(c.get('integration') && { integrationId: c.get('integration').id }),
         status: c.res.status,
         ms: Math.round(performance.now() - startedAt),

@@ -67,7 +67,7 @@ export async function startWorker(services: {
         if (operation.networkId) await submitter.wake(operation.networkId);
       },
     },
-    { concurrency: CONCURRENCY, onError: (work, err) => log.warn({ work, err }, 'an attempt failed') },
+    { concurrency: CONCURRENCY, onError: (work, err, about) => log.warn({ work, ...about, err }, 'an attempt failed') },
   );
   const settling = settleForever(sql, chain, log);
   const rails = stepRailsForever(sql, providers, log);

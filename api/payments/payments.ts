@@ -116,9 +116,14 @@ export function paymentRoutes(services: Services) {
         request: toPaymentRequest(c.req.valid('json')),
         keyed: keyed && { ...keyed, answerOf: (record) => keyed.seal(renderPayment(vault, record, null)) },
       });
-      if ('record' in created) return c.json(render(integration, created.record), 201);
+      if ('record' in created) {
+        c.set('paymentId', created.record.payment.id);
+        return c.json(render(integration, created.record), 201);
+      }
       if (!keyed) throw new Error('A request without a key was answered before.');
-      return replay(c, 201, await restoreToken(integration)(sql, keyed.open(created.answered)));
+      const known = await restoreToken(integration)(sql, keyed.open(created.answered));
+      c.set('paymentId', known.id);
+      return replay(c, 201, known);
     },
   );
 

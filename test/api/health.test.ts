@@ -207,6 +207,13 @@ describe('The log', () => {
       integrationId: market.integrationId,
       status: 200,
     });
+    await app.request('/api/v1/payments', {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${market.token}`, 'Content-Type': 'application/json' },
+      body: JSON.stringify(market.paymentBody({ external_id: 'logged' })),
+    });
+    const [{ id }] = (await market.get(`/payments?node_id=${market.nodeId}&external_id=logged`)).json.items;
+    expect(JSON.parse(lines.at(-1) ?? '{}')).toMatchObject({ route: '/api/v1/payments', paymentId: id, status: 201 });
     expect(lines.join('')).not.toContain(market.token);
   });
 });

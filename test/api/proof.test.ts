@@ -1,7 +1,7 @@
 import { type Address, createPublicClient, http } from 'viem';
 import { beforeAll, describe, expect, inject, test } from 'vitest';
 import { type ClaimedLeg, type ClaimedPayment, verify } from '../../contracts/verify.ts';
-import { openWallet } from '../support/wallet.ts';
+import { mineBlocks, openWallet } from '../support/wallet.ts';
 import { type Json, type Marketplace, openMarketplace, termsOf } from './marketplace.ts';
 
 const stack = inject('stack');
@@ -156,6 +156,18 @@ describe('verify', () => {
 });
 
 describe('GET /api/v1/reserves', () => {
+  test('is kept for some seconds: asking again costs no RPC call and says the same', async () => {
+    const ask = async () => {
+      const response = await market.app.request('/api/v1/reserves');
+      return { caching: response.headers.get('Cache-Control'), text: await response.text() };
+    };
+    const first = await ask();
+    await mineBlocks(stack, 2);
+    const [again, other] = await Promise.all([ask(), ask()]);
+    expect(first.caching).toBe('public, max-age=10');
+    expect([again.text, other.text]).toEqual([first.text, first.text]);
+  });
+
   test('is open to everybody and says what the diamond has and owes as of one block', async () => {
     await funded();
     const { status, json } = await market.get('/reserves', null);

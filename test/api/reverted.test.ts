@@ -14,12 +14,15 @@ beforeAll(async () => {
   running = await startStack({ serverUrl: inject('stack').databaseUrl });
   const { stack } = running;
   market = await openMarketplace({ stack });
-  worker = await startWorker({
-    ...stack,
-    operatorKeys: [stack.operatorKey],
-    logPath: join(stack.folder, 'worker.log'),
-  });
+  await startWorking('worker');
 });
+
+async function startWorking(name: string): Promise<void> {
+  const { stack } = running;
+  const logPath = join(stack.folder, `${name}.log`);
+  worker = await startWorker({ ...stack, operatorKeys: [stack.operatorKey], logPath });
+}
+
 afterAll(async () => {
   await worker?.process.stop();
   await market?.close();
@@ -97,6 +100,38 @@ describe('a reorganisation', () => {
     await chain.revert({ id: snapshot });
     await mineBlocks(running.stack, 4);
     await market.untilStatus(payment.id, 'cancelled');
+  });
+
+  test('that puts another buyer’s deposit in the place of one: funded is taken back and announced anew, with its own proof', async () => {
+    const chain = chainOf(running.stack);
+    const { payment, widget } = await market.payable();
+    const [first, second] = [await openWallet(running.stack), await openWallet(running.stack)];
+    const snapshot = await chain.snapshot();
+    await first.deposit(termsOf(widget));
+    const before = await market.untilStatus(payment.id, 'funded');
+    // Nobody looks in between.
+    await worker.process.stop();
+    await chain.revert({ id: snapshot });
+    await second.deposit(termsOf(widget));
+    await mineBlocks(running.stack, 4);
+    const payer = second.address.toLowerCase();
+    const mirrored = async () => (await market.sql`select 1 from chain.deal where payer = ${payer}`).length;
+    await expect.poll(mirrored, { timeout: 20_000 }).toBe(1);
+    await startWorking('worker-again');
+    await expect
+      .poll(async () => (await market.get(`/payments/${payment.id}`)).json.deal.payer, { timeout: 20_000 })
+      .toBe(payer);
+    const events = exceptConfirming(await untilEvent(market, payment.id, 'payment.funded'));
+    expect(events.map(({ type }) => type).slice(2)).toEqual([
+      'payment.funded',
+      'payment.funded.reverted',
+      'payment.funded',
+    ]);
+    const [, , told, reverted, anew] = events;
+    expect(reverted.data).toMatchObject({ status: 'funded', reverts: told.id });
+    expect(told.data.proof.deal).toBe(before.deal.hash);
+    expect(anew.data.proof.deal).toBe((await market.get(`/payments/${payment.id}`)).json.deal.hash);
+    expect(anew.data.proof.deal).not.toBe(told.data.proof.deal);
   });
 
   test('that takes a withdrawal of fees back puts them into the account again, until they are withdrawn in another block', async () => {

@@ -206,7 +206,10 @@ async function estimateBatch(work: LaneWork, batch: OperationRow[]): Promise<Est
       if (reverts && !(refusal.name === 'NotAllowed' && (await lostItsRight(work, first)))) {
         return { kind: 'refused', operation: first, refusal };
       }
-      log.warn({ ...laneOf(work), operation: first.id, reason }, 'an operation cannot be estimated now');
+      log.warn(
+        { ...laneOf(work), operation: first.id, paymentId: first.paymentId, reason },
+        'an operation cannot be estimated now',
+      );
       work.deferred.set(first.id, Date.now() + DEFER_MS);
       return { kind: 'deferred' };
     }

@@ -92,12 +92,12 @@ async function attempt(handle: () => Promise<void>, isStopping: () => boolean): 
   }
 }
 
-/** Claims and runs work until stopped; `onError` hears of failed attempts. */
+/** Claims and runs work until stopped; `onError` hears of failed attempts, and what they were about. */
 export async function startQueue(
   sql: Sql,
   databaseUrl: string,
   handlers: Handlers,
-  { concurrency, onError }: { concurrency: number; onError: (name: string, error: unknown) => void },
+  { concurrency, onError }: { concurrency: number; onError: (name: string, error: unknown, payload: object) => void },
 ): Promise<{ stop(): Promise<void> }> {
   const workerIds: string[] = [];
   const events: WorkerEvents = new EventEmitter();
@@ -105,7 +105,7 @@ export async function startQueue(
   // A job may be locked in the name of its worker or of the pool that fetched it.
   events.on('worker:create', ({ worker }) => workerIds.push(worker.workerId));
   events.on('pool:create', ({ workerPool }) => workerIds.push(workerPool.id));
-  events.on('job:error', ({ job, error }) => onError(job.task_identifier, error));
+  events.on('job:error', ({ job, error }) => onError(job.task_identifier, error, Object(job.payload)));
   const runner: Runner = await run({
     connectionString: databaseUrl,
     concurrency,

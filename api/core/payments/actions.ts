@@ -33,16 +33,24 @@ export async function lockPayment(tx: Transaction, { nodeId, paymentId }: Paymen
 /**
  * Derives the payment's status anew from its legs; writes and logs it when it changed. `takenBack`: what the old status rested
  * on is on the chain no more; then the event says that the old status is reverted, and the new one is announced only if that
- * very fact has not been announced before.
+ * very fact has not been announced before. With `replaced`, the transaction of what was taken back, a status that stays the same
+ * is reverted and announced anew when its announcement named that transaction.
  */
 export async function restate(
   tx: Transaction,
   key: PaymentKey,
-  { takenBack = false, ...entry }: Omit<LogEntry, 'eventType' | 'status' | 'reverts'> & { takenBack?: boolean },
+  {
+    takenBack = false,
+    replaced = null,
+    ...entry
+  }: Omit<LogEntry, 'eventType' | 'status' | 'reverts'> & { takenBack?: boolean; replaced?: Hex | null },
 ): Promise<PaymentStatus> {
   const { payment, deals } = await lockPayment(tx, key);
   const status = paymentStatus(deals.map(legStatus));
-  if (status === payment.status) return status;
+  if (status === payment.status) {
+    if (takenBack && replaced) await announceAnew(tx, key, status, replaced, entry);
+    return status;
+  }
   await tx`
     update payment set status = ${status}, updated_at = now()
     where node_id = ${key.nodeId} and id = ${key.paymentId}`;
@@ -56,6 +64,21 @@ export async function restate(
   }
   await writeLog(tx, key, { ...entry, eventType, status });
   return status;
+}
+
+/** Another deposit or release has come in the place of the one that a status was announced with. */
+async function announceAnew(
+  tx: Transaction,
+  key: PaymentKey,
+  status: PaymentStatus,
+  replaced: Hex,
+  entry: Omit<LogEntry, 'eventType' | 'status' | 'reverts'>,
+): Promise<void> {
+  const eventType = `payment.${status}`;
+  const announced = await findAnnouncement(tx, key, eventType);
+  if (announced?.transactionHash !== replaced) return;
+  await writeLog(tx, key, { ...entry, eventType: `${eventType}.reverted`, status, reverts: announced.id });
+  await writeLog(tx, key, { ...entry, eventType, status });
 }
 
 async function findAnnouncement(tx: Transaction, { nodeId, paymentId }: PaymentKey, eventType: string) {

@@ -128,6 +128,7 @@ async function settleLeg(
       chainFact: chainFact(network, safe, deal, facts),
       finality: await finalityOf(tx, network, facts),
       takenBack,
+      replaced: deal.factTransaction,
     });
     const isGone = deal.dealId !== null && facts.dealId === null;
     if (isGone && deal.cancelRequestedAt) await closeOffer(tx, { ...deal, ...factColumns(facts) });
