@@ -13,6 +13,7 @@ import { isDatabaseAway, type Sql } from './core/database/db.ts';
 import { CoreError, type ErrorCode, errorTable, type FieldFault, FieldFaults } from './core/errors.ts';
 import type { IntegrationClaims, Tokens } from './core/platform/auth.ts';
 import { type Integration, integrationFinder } from './core/platform/platform.ts';
+import type { Rates } from './core/platform/rates.ts';
 import type { Providers } from './core/rails/provider.ts';
 import { hasScope } from './core/scopes.ts';
 import type { Vault } from './core/vault.ts';
@@ -33,6 +34,8 @@ export type Services = {
   limiter?: RequestLimiter;
   /** Who takes cards and bank transfers; left out: nobody. */
   providers?: Providers;
+  /** What prices are worth; left out: nobody says. */
+  rates?: Rates;
   /** Proxies whose X-Forwarded-For is believed; left out: none. */
   trustedProxies?: BlockList;
 };

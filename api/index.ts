@@ -5,6 +5,7 @@ import { createApp } from './app.ts';
 import { listStandings } from './core/chain/standing.ts';
 import { connect, type Sql } from './core/database/db.ts';
 import { Tokens } from './core/platform/auth.ts';
+import { RateSettingError, Rates } from './core/platform/rates.ts';
 import { followTestClock } from './core/platform/testClock.ts';
 import { Providers } from './core/rails/provider.ts';
 import { reseal } from './core/reseal.ts';
@@ -43,6 +44,9 @@ Environment:
                    indexer: a mirror that needs longer to come to where the head was is started again (default 30000)
   SANDBOX_URL, SANDBOX_SECRET
                    api, worker: where the sandbox for cards and bank transfers answers, and what both share (default: none)
+  RATES_URL, RATES_CURRENCY
+                   api: what tokens are worth, for the checkout to say approximately; answers
+                   {"as_of": RFC 3339, "rates": {"USDC": "0.9187"}} in that currency (default: none, EUR)
 ${KEYS_USAGE}  METRICS_PORT     where /metrics is served for Prometheus, on HOST (default: nowhere)
   LOG_LEVEL        default info
 `;
@@ -91,6 +95,19 @@ function openProviders(): Providers {
   return new Providers(url ? [sandboxProvider({ url, secret: required('SANDBOX_SECRET') })] : []);
 }
 
+function openRates(): { rates?: Rates } {
+  const url = process.env.RATES_URL;
+  if (!url) return {};
+  const onTrouble = (reason: string) => log.warn({ reason }, 'the rate source is not believed');
+  try {
+    return { rates: new Rates({ url, currency: process.env.RATES_CURRENCY ?? 'EUR', onTrouble }) };
+  } catch (error) {
+    if (!(error instanceof RateSettingError)) throw error;
+    console.error(error.message);
+    process.exit(2);
+  }
+}
+
 /** Serves the process's metrics where METRICS_PORT says; answers how to stop. */
 function serveMetrics(metrics: Metrics): () => void {
   if (!process.env.METRICS_PORT) return () => {};
@@ -132,6 +149,7 @@ async function startApi(): Promise<() => Promise<void>> {
     limiter,
     trustedProxies,
     providers: openProviders(),
+    ...openRates(),
   });
   const clock = await followTestClock(sql, (err) => log.warn({ err }, 'the test clock cannot be read'));
   const closeMetrics = serveMetrics(metrics);

@@ -152,8 +152,8 @@ try {
   const beside = ['rails.js', 'qr.js', 'afterwards.js'];
   const everything = await closureOf(fresh, 'dealkeep.js', IMPORTED_EVER, new Set(beside));
   const languages = everything.filter((name) => name.startsWith('language-')).sort();
-  // Of what comes later a receipt's printing is a file of its own.
-  const later = [...languages, ...beside, ...everything.filter((name) => name.startsWith('print-'))];
+  // Of what comes later the receipt and its printing are files of their own.
+  const later = [...languages, ...beside, ...everything.filter((name) => /^(print|receipt)-/.test(name))];
   const deposit = everything.filter((name) => name === 'language-en.js' || !later.includes(name));
   const manifest: Manifest = { sources, files: await describeFiles(fresh), shell, deposit, languages };
   await writeFile(join(fresh, 'build.json'), `${JSON.stringify(manifest, null, 2)}\n`);

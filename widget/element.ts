@@ -58,6 +58,7 @@ export type ChangeDetail = {
  * @csspart card - The whole box.
  * @csspart header - Amount, network or way to pay, order and countdown.
  * @csspart amount - The price.
+ * @csspart estimate - What the price is worth approximately, where the service says so.
  * @csspart countdown - The time that is left to pay.
  * @csspart message - Title and text of the state.
  * @csspart title - What the state is.
@@ -105,6 +106,7 @@ export class DealkeepCheckout extends LitElement {
   #secondsLeft: typeof import('./view.ts').secondsLeft | null = null;
   #words: Words | null = null;
   #speaksRails = false;
+  #receipt: typeof import('./receipt.ts').receipt | null = null;
   /** What comes after the payment is loaded. */
   #isDeciding = false;
   /** The wish that the words are for. */
@@ -185,6 +187,7 @@ export class DealkeepCheckout extends LitElement {
       copy: (address) => void this.#copy(address),
       print: (event) => void this.#print(event),
       escapeUrl: `${this.api}/widget/v1/escape.html`,
+      receipt: this.#receipt,
     });
   }
 
@@ -197,9 +200,17 @@ export class DealkeepCheckout extends LitElement {
     // Loaded when there is something to decide; its element, which stands there empty, comes to life by itself.
     if (!this.#isDeciding && this.shadowRoot?.querySelector('dealkeep-deal')) {
       this.#isDeciding = true;
-      import('./afterwards/panel.ts').catch(() => {
-        this.#isDeciding = false;
-      });
+      void this.#loadAfterwards();
+    }
+  }
+
+  async #loadAfterwards(): Promise<void> {
+    try {
+      this.#receipt ??= (await import('./receipt.ts')).receipt;
+      this.requestUpdate();
+      await import('./afterwards/panel.ts');
+    } catch {
+      this.#isDeciding = false;
     }
   }
 

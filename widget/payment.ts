@@ -61,6 +61,8 @@ type CommonPayment = {
   };
   /** Blocks that make a deposit count. */
   confirmations: number;
+  /** What the price is worth approximately: a decimal as text in an ISO 4217 currency, and since when (RFC 3339). */
+  fiat_estimate: { currency: string; amount: string; as_of: string } | null;
 };
 
 /** A payment into the escrow. */

@@ -1,48 +1,32 @@
 /**
  * Owns the receipt of a deposit: what was paid, to whom, and what proves it without us: the transaction, the contract and the
- * deal's number on chain. Printed alone, in a document of its own.
+ * deal's number on chain. Printed alone, in a document of its own. Loaded with the first deposit; what it shares with the view it
+ * is given, so that the way to that deposit gets no longer.
  */
 import { html, nothing, type TemplateResult } from 'lit';
-import { chainInfo } from './chains.ts';
 import { linkTo } from './escape/link.ts';
-import { amount } from './screens.ts';
 import type { Snapshot } from './snapshot.ts';
-import type { StateName } from './states.ts';
-import { shortHex, type Words } from './words.ts';
+import type { Words } from './words.ts';
 
-/** Something was deposited, whatever became of it. */
-export const deposited: ReadonlySet<StateName> = new Set([
-  'funded',
-  'partially_released',
-  'disputed',
-  'released',
-  'refunded',
-  'partially_refunded',
-]);
+/** What the view brings: its words for an amount (base units; without: the price), and its link to the block explorer. */
+export type ReceiptOptions = {
+  words: Words;
+  print: (event: Event) => void;
+  /** Where the page is that needs no servers of ours. */
+  escapeUrl: string;
+  chain: string;
+  amount: (units?: bigint) => string;
+  link: (hash: string) => TemplateResult;
+};
 
-/** A transaction's or an account's hash, linked to the chain's block explorer where it has one. */
-export function explorerLink(words: Words, chainId: number, hash: string, isWhole = false): TemplateResult {
-  const { explorerUrl } = chainInfo(chainId);
-  const code = html`<code title=${hash}>${isWhole ? hash : shortHex(hash)}</code>`;
-  if (!explorerUrl) return code;
-  const kind = hash.length === 42 ? 'address' : 'tx';
-  return html`<a href="${explorerUrl}/${kind}/${hash}" target="_blank" rel="noopener noreferrer"
-    >${code}<span class="hidden"> ${words.say('receipt.explorer')}, ${words.say('label.new_tab')}</span></a
-  >`;
-}
-
-/** The receipt, folded away until somebody wants it; `escapeUrl` leads to the page that needs no servers of ours. */
+/** The receipt, folded away until somebody wants it. */
 export function receipt(
-  snapshot: Snapshot,
-  words: Words,
-  { print, escapeUrl }: { print: (event: Event) => void; escapeUrl: string },
+  { payment, transactionHash }: Snapshot,
+  { words, print, escapeUrl, chain, amount, link }: ReceiptOptions,
 ): TemplateResult | typeof nothing {
-  const { payment, name, transactionHash } = snapshot;
-  if (!payment || payment.rail || !transactionHash || !deposited.has(name)) return nothing;
+  if (!payment || payment.rail || !transactionHash) return nothing;
   const { network_id: chainId } = payment;
-  const chain = chainInfo(chainId).name;
   const row = (term: string, text: unknown) => html`<div><dt>${term}</dt><dd>${text}</dd></div>`;
-  const link = (hash: string) => explorerLink(words, chainId, hash, true);
   const several = payment.legs.length > 1;
   const escapeLink = linkTo(escapeUrl, { chainId, diamond: payment.diamond_address }, transactionHash);
   return html`
@@ -50,11 +34,11 @@ export function receipt(
       <summary>${words.say('receipt.title')}</summary>
       <dl>
         ${row(words.say('label.order'), html`<bdi>${payment.external_id}</bdi>`)}
-        ${row(words.say('label.amount'), amount(words, snapshot))}
+        ${row(words.say('label.amount'), amount())}
         ${payment.legs.map((leg) =>
           row(
             words.say('agreement.seller'),
-            html`${link(leg.payment_address)}${several ? html` ${amount(words, snapshot, BigInt(leg.price_units))}` : nothing}`,
+            html`${link(leg.payment_address)}${several ? html` ${amount(BigInt(leg.price_units))}` : nothing}`,
           ),
         )}
         ${row(words.say('receipt.network'), html`<bdi>${chain}</bdi>`)}

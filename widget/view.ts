@@ -1,8 +1,7 @@
 // Owns the checkout's markup: a pure function of the snapshot. What it says is in screens.ts, what happens in states.ts.
 import { html, nothing, svg, type TemplateResult } from 'lit';
 import { chainInfo } from './chains.ts';
-import type { PaymentSource } from './payment.ts';
-import { deposited, explorerLink, receipt } from './receipt.ts';
+import type { PaymentSource, WidgetPayment } from './payment.ts';
 import type { RouteName } from './routes.ts';
 import { type Action, agreement, amount, type Screen, screen, wayInWords } from './screens.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -37,6 +36,8 @@ export type ViewOptions = {
   print: (event: Event) => void;
   /** Where the page is that needs no servers of ours. */
   escapeUrl: string;
+  /** Draws a deposit's receipt, once that has come. */
+  receipt: typeof import('./receipt.ts').receipt | null;
 };
 
 const stages: readonly TextKey[] = ['stage.wallet', 'stage.approve', 'stage.pay', 'stage.confirmation'];
@@ -81,6 +82,16 @@ const withWallet: ReadonlySet<StateName> = new Set([
   'stopped',
 ]);
 
+/** Something was deposited, whatever became of it. */
+const deposited: ReadonlySet<StateName> = new Set([
+  'funded',
+  'partially_released',
+  'disputed',
+  'released',
+  'refunded',
+  'partially_refunded',
+]);
+
 const DAY_SECONDS = 86_400;
 
 /** The seconds that are left to pay, at least 0; null where nothing can be paid, or no more has to be. */
@@ -99,8 +110,7 @@ function clock(seconds: number): string {
 
 /** The whole checkout. */
 export function view(options: ViewOptions): TemplateResult {
-  const { snapshot, words, now, notice, rpcUrl, returnUrl, act, choose, takeWay, handOver, copy, print, escapeUrl } =
-    options;
+  const { snapshot, words, now, notice, rpcUrl, returnUrl, act, choose, takeWay, handOver, copy } = options;
   const { tag, direction } = words;
   const label = words.say('label.checkout');
   if (!snapshot)
@@ -124,7 +134,7 @@ export function view(options: ViewOptions): TemplateResult {
         ${snapshot.name === 'review' && snapshot.ways.length > 1 ? otherWays(snapshot, words, takeWay) : nothing}
         ${shown.actions.length > 0 ? buttons(shown, act) : nothing}
         ${snapshot.name === 'submitted' || snapshot.name === 'mined' ? lost(words, act) : nothing}
-        ${afterwards(options, snapshot)} ${receipt(snapshot, words, { print, escapeUrl })}
+        ${deposited.has(snapshot.name) ? [afterwards(options, snapshot), receiptOf(options, snapshot)] : nothing}
         ${ended.has(snapshot.name) ? wayBack(returnUrl, shown, words) : nothing}
       </div>
       ${snapshot.stale ? html`<p class="stale" role="alert">${words.say('label.stale')}</p>` : nothing}
@@ -136,9 +146,20 @@ export function view(options: ViewOptions): TemplateResult {
 }
 
 /** What may be done with the money from here on; empty until the element has loaded it. */
-function afterwards({ words, theme, source }: ViewOptions, { payment, name, transactionHash }: Snapshot) {
-  if (!payment || payment.rail || !transactionHash || !deposited.has(name)) return nothing;
+function afterwards({ words, theme, source }: ViewOptions, { payment, transactionHash }: Snapshot) {
+  if (!payment || payment.rail || !transactionHash) return nothing;
   return html`<dealkeep-deal .payment=${payment} .source=${source} .tag=${words.tag} .theme=${theme}></dealkeep-deal>`;
+}
+
+function receiptOf(options: ViewOptions, snapshot: Snapshot) {
+  const { words } = options;
+  const chainId = snapshot.payment?.network_id ?? 0;
+  return options.receipt?.(snapshot, {
+    ...options,
+    chain: chainInfo(chainId).name,
+    amount: (units) => amount(words, snapshot, units),
+    link: (hash) => explorerLink(words, chainId, hash, true),
+  });
 }
 
 function header(snapshot: Snapshot, words: Words, now: number): TemplateResult | typeof nothing {
@@ -155,6 +176,7 @@ function header(snapshot: Snapshot, words: Words, now: number): TemplateResult |
     <header part="header">
       <p class="amount" part="amount">
         <span class="label">${words.say(leftSeconds === null ? 'label.amount' : 'label.to_pay')}</span> ${amount(words, snapshot)}
+        ${leftSeconds === null ? nothing : estimate(payment, words)}
       </p>
       <p class="chip"><bdi>${chainInfo(payment.network_id ?? 0).name}</bdi></p>
       <p class="meta">
@@ -164,6 +186,13 @@ function header(snapshot: Snapshot, words: Words, now: number): TemplateResult |
       </p>
     </header>
   `;
+}
+
+/** What the price is worth, and since when: the service's word, of which what is no amount is left out. */
+function estimate({ fiat_estimate: about }: WidgetPayment, words: Words): TemplateResult | typeof nothing {
+  const { currency = '', amount: decimal = '', as_of: asOf = '' } = about ?? {};
+  if (!/^[A-Z]{3}\d{1,15}(\.\d{1,4})?$/.test(currency + decimal)) return nothing;
+  return html`<span class="label" part="estimate">≈ <bdi>${words.fiat(decimal, currency)}</bdi> (<time datetime=${asOf}>${words.moment(new Date(asOf))}</time>)</span>`;
 }
 
 function progress(snapshot: Snapshot, words: Words): TemplateResult | typeof nothing {
@@ -312,6 +341,17 @@ export function wayBack(returnUrl: string | null, { actions }: Screen, words: Wo
 function transaction({ transactionHash, payment }: Snapshot, words: Words): TemplateResult | typeof nothing {
   if (!transactionHash || !payment) return nothing;
   return html`<p class="line"><span>${words.say('label.transaction')}</span>${explorerLink(words, payment.network_id ?? 0, transactionHash)}</p>`;
+}
+
+/** A transaction's or an account's hash, linked to the chain's block explorer where it has one. */
+function explorerLink(words: Words, chainId: number, hash: string, isWhole = false): TemplateResult {
+  const { explorerUrl } = chainInfo(chainId);
+  const code = html`<code title=${hash}>${isWhole ? hash : shortHex(hash)}</code>`;
+  if (!explorerUrl) return code;
+  const kind = hash.length === 42 ? 'address' : 'tx';
+  return html`<a href="${explorerUrl}/${kind}/${hash}" target="_blank" rel="noopener noreferrer"
+    >${code}<span class="hidden"> ${words.say('receipt.explorer')}, ${words.say('label.new_tab')}</span></a
+  >`;
 }
 
 function account(snapshot: Snapshot, words: Words, act: (action: Action) => void) {

@@ -62,6 +62,11 @@ export class Words<Key extends string = TextKey> {
     return this.#isolated(`${this.decimal(units, decimals)} ${currency}`);
   }
 
+  /** A decimal of a currency (ISO 4217), as the language writes it. */
+  fiat(amount: string, currency: string): string {
+    return new Intl.NumberFormat(this.tag, { style: 'currency', currency }).format(amount as `${number}`);
+  }
+
   /** A point in time in the buyer's own zone. */
   moment(time: Date): string {
     return time.toLocaleString(this.tag, { dateStyle: 'medium', timeStyle: 'short' });

@@ -57,7 +57,7 @@ export function widgetEventRoutes(services: Services) {
           if (hasChanged) {
             hasChanged = false;
             await widgetKey(sql, claims);
-            const data = JSON.stringify(await readOpened(sql, opened));
+            const data = JSON.stringify(await readOpened(services, opened));
             if (data !== told) await stream.writeSSE({ event: 'payment', data });
             told = data;
           }

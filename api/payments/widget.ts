@@ -6,7 +6,6 @@ import { type Address, type Hex, zeroAddress } from 'viem';
 import { escrowAbi } from '../../contracts/abi.ts';
 import { Chain } from '../core/chain/chain.ts';
 import { termsToJson } from '../core/chain/terms.ts';
-import type { Sql } from '../core/database/db.ts';
 import { CoreError } from '../core/errors.ts';
 import { formatUnits } from '../core/money.ts';
 import { retryCharge } from '../core/payments/actions.ts';
@@ -94,6 +93,18 @@ export const widgetResponse = z
     relay: relayResponse.nullable().openapi({ description: 'The last signature that was taken for relaying' }),
     signatures: signaturesResponse,
     confirmations: z.int().openapi({ description: 'Blocks that make a deposit count' }),
+    fiat_estimate: z
+      .object({
+        currency: z.string().openapi({ example: 'EUR', description: 'ISO 4217' }),
+        amount: z.string().openapi({ example: '23.43', description: 'A decimal' }),
+        as_of: z.string().openapi({ example: '2026-11-25T12:00:00.000Z', description: 'When its rate was true' }),
+      })
+      .nullable()
+      .openapi({
+        example: null,
+        description:
+          'What the price is worth, approximately, where the operator has named a rate source that can be believed; to be shown, never to be paid',
+      }),
     contract: z
       .object({
         abi: z.array(z.record(z.string(), z.unknown())),
@@ -177,9 +188,13 @@ export async function openedPayment(c: Context, services: Services, id: string):
 }
 
 /** The payment as whoever opened it may see it. */
-export async function readOpened(sql: Sql, { key, payeeOfLeg }: Opened, payer: Address | null = null) {
+export async function readOpened(
+  { sql, rates }: Pick<Services, 'sql' | 'rates'>,
+  { key, payeeOfLeg }: Opened,
+  payer: Address | null = null,
+) {
   const record = payeeOfLeg === null ? await openWidget(sql, key, payer) : await openForPayee(sql, key, payeeOfLeg);
-  return renderWidget(record);
+  return renderWidget(record, rates);
 }
 
 /** Mounts the widget's routes. */
@@ -204,7 +219,7 @@ export function widgetRoutes(services: Services) {
       }),
       async (c) => {
         const opened = await openedAccess(c, services, c.req.valid('param').id);
-        return c.json(await readOpened(sql, opened, c.req.valid('query').payer), 200);
+        return c.json(await readOpened(services, opened, c.req.valid('query').payer), 200);
       },
     )
     .openapi(
@@ -286,7 +301,7 @@ export function widgetRoutes(services: Services) {
       async (c) => {
         const key = await openedPayment(c, services, c.req.valid('param').id);
         await retryCharge(sql, key, { type: 'payer' }, c.req.valid('json'));
-        return c.json(await readOpened(sql, { key, payeeOfLeg: null }), 200);
+        return c.json(await readOpened(services, { key, payeeOfLeg: null }), 200);
       },
     );
 }
@@ -296,7 +311,7 @@ function renderRelay({ status, error }: Pick<OperationRow, 'status' | 'error'>):
 }
 
 /** A payment as its widget reads it: all of it, or the leg whose payee looks at it. */
-function renderWidget(record: WidgetRecord): z.input<typeof widgetResponse> {
+function renderWidget(record: WidgetRecord, rates: Services['rates']): z.input<typeof widgetResponse> {
   const { payment, deals, currency, network, payable, signatures, reportedHash, relays, relay } = record;
   const [first] = deals;
   const paidUnits = deals.reduce((sum, deal) => sum + deal.amountUnits, 0n);
@@ -339,10 +354,18 @@ function renderWidget(record: WidgetRecord): z.input<typeof widgetResponse> {
     relay: relay && renderRelay(relay),
     signatures,
     confirmations: network?.confirmations ?? 0,
+    fiat_estimate: renderEstimate(record, paidUnits, rates),
     contract: only
       ? terms.length === 1
         ? { abi: abiOf('deposit'), function_name: 'deposit', arguments: [only] }
         : { abi: abiOf('depositMany'), function_name: 'depositMany', arguments: [terms] }
       : null,
   };
+}
+
+function renderEstimate({ payment, currency }: WidgetRecord, units: bigint, rates: Services['rates']) {
+  // What is priced in money already needs no estimate.
+  if (!rates || payment.paymentMethod !== 'web3') return null;
+  const estimate = rates.estimate(currency.code, units, currency.decimals);
+  return estimate && { currency: estimate.currency, amount: estimate.amount, as_of: estimate.asOf };
 }

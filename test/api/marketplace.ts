@@ -15,6 +15,7 @@ import {
   createNode,
   createWallet,
 } from '../../api/core/platform/platform.ts';
+import type { Rates } from '../../api/core/platform/rates.ts';
 import { Vault } from '../../api/core/vault.ts';
 import { usdcAbi } from '../../contracts/abi.ts';
 import type { paths } from '../../contracts/api.ts';
@@ -40,16 +41,19 @@ export async function openMarketplace({
   confirmations,
   stack = inject('stack'),
   local = true,
+  rates,
 }: {
   rpcUrl?: string;
   confirmations?: number;
   stack?: Stack;
   local?: boolean;
+  rates?: Rates;
 } = {}) {
   const sql = connect(stack.databaseUrl, { maxConnections: 4 });
   const tokens = new Tokens(stack.secret);
   const vault = new Vault(stack.secret);
-  const app = createApp({ sql, tokens, vault, log: pino({ level: 'silent' }), publicUrl: 'http://127.0.0.1' });
+  const log = pino({ level: 'silent' });
+  const app = createApp({ sql, tokens, vault, log, publicUrl: 'http://127.0.0.1', ...(rates && { rates }) });
   const name = crypto.randomUUID();
   const own = rpcUrl !== undefined || confirmations !== undefined;
 

@@ -58,6 +58,7 @@ function paymentOf(changed: Partial<Terms> = {}, fields: Partial<ChainPayment> =
     deal_hash: null,
     legs: [legOf(terms, offerId(terms, 31337, diamond))],
     confirmations: 1,
+    fiat_estimate: null,
     contract: { function_name: 'deposit', arguments: [json] },
     ...fields,
   };

@@ -28,6 +28,7 @@ function paymentOf(rail: Partial<Rail> = {}, fields: Partial<RailPayment> = {}):
     offer_hash: null,
     deal_hash: null,
     confirmations: 0,
+    fiat_estimate: null,
     contract: null,
     rail: {
       provider: 'sandbox',

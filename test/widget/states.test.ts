@@ -73,6 +73,7 @@ const payment: WidgetPayment = {
   offer_hash: null,
   deal_hash: null,
   confirmations: 1,
+  fiat_estimate: null,
   legs: [],
   contract: null,
 };

@@ -68,6 +68,7 @@ const common = {
   relay: null,
   signatures: { domain: null, permit: true, authorization: { standard: true, bytes: false }, permit2: null },
   confirmations: 12,
+  fiat_estimate: null,
 } as const;
 
 /** What one seller is to get; nobody has asked for anything. */
@@ -87,6 +88,7 @@ export const chainPayment: ChainPayment = {
   offer_hash: offerOf(lamp),
   ...{ payment_method: 'web3', rail: null, network_id: CHAIN_ID, diamond_address: DIAMOND },
   ...{ payment_address: lamp.payee, token_address: lamp.token, contract: null },
+  fiat_estimate: { currency: 'EUR', amount: '23.43', as_of: isoTime(startSeconds - 240) },
   legs: [legOf(lamp)],
 };
 

@@ -52,20 +52,26 @@ class StillElement extends DealkeepCheckout {
   }
 
   async #play({ unfold, presses }: Scene, name: string): Promise<void> {
+    const panel = () => this.#find('dealkeep-deal')?.shadowRoot;
+    // Both come by themselves, a moment later.
+    if (this.#find('dealkeep-deal')) {
+      await this.#appearance(() => this.#find('.receipt'), name);
+      await this.#appearance(() => panel()?.querySelector<HTMLElement>('section'), name);
+    }
     for (const selector of unfold) this.#find(selector)?.setAttribute('open', '');
     for (const press of presses) {
-      const [selector = '', typed] = press.split('=', press.startsWith('[') ? 1 : 2);
-      const found = await this.#appearance(press.startsWith('[') ? press : selector, name);
-      if (found instanceof HTMLInputElement) found.value = typed ?? '';
+      const [, field, typed = ''] = /^(\w+)=(.*)$/.exec(press) ?? [];
+      const found = await this.#appearance(() => panel()?.querySelector<HTMLElement>(field ?? press), name);
+      if (found instanceof HTMLInputElement) found.value = typed;
       else found?.click();
     }
     if (this.paymentId === name) this.dataset.still = name;
   }
 
-  /** What the panel shows sooner or later; null once another scene is wanted. */
-  async #appearance(selector: string, name: string): Promise<HTMLElement | null> {
+  /** What is there sooner or later; null once another scene is wanted. */
+  async #appearance(find: () => HTMLElement | null | undefined, name: string): Promise<HTMLElement | null> {
     while (this.paymentId === name && this.isConnected) {
-      const found = this.#find('dealkeep-deal')?.shadowRoot?.querySelector<HTMLElement>(selector);
+      const found = find();
       if (found) return found;
       await new Promise((resolve) => setTimeout(resolve, PACE_MS));
     }
