@@ -31,6 +31,12 @@ const panelBeside: Plugin = {
   resolveId: (source) => (source === './afterwards/panel.ts' ? { id: './afterwards.js', external: true } : null),
 };
 
+/** Templates of markup and styles keep the indentation of their source through minification: 0.2 KB of what a buyer loads. */
+const withoutIndentation: Plugin = {
+  name: 'without-indentation',
+  transform: (code, id) => (id.startsWith(import.meta.dirname) ? code.replace(/\n[ \t]+/g, '\n') : null),
+};
+
 const FORMATS = {
   esm: {
     format: 'es',
@@ -71,7 +77,11 @@ export default defineConfig(({ mode }) => {
     publicDir: false,
     logLevel: 'warn',
     json: { stringify: true, namedExports: false },
-    plugins: [mode === 'afterwards' || mode === 'playground' ? [] : panelBeside, mode === 'script' ? besideScript : []],
+    plugins: [
+      withoutIndentation,
+      mode === 'afterwards' || mode === 'playground' ? [] : panelBeside,
+      mode === 'script' ? besideScript : [],
+    ],
     define: { 'process.env.NODE_ENV': '"production"' },
     build: {
       outDir: 'dist',
