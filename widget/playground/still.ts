@@ -83,5 +83,11 @@ class StillElement extends DealkeepCheckout {
   }
 }
 
+// The same deal stands here many times: none waits for another, and none goes on from what another has sent.
+Object.defineProperty(navigator, 'locks', { value: undefined });
+const { setItem } = Storage.prototype;
+Storage.prototype.setItem = function (this: Storage, key: string, value: string) {
+  if (!key.startsWith('dealkeep.deed.')) setItem.call(this, key, value);
+};
 announceWallet();
 customElements.define('dealkeep-checkout', StillElement);
