@@ -31,6 +31,8 @@ export type Scene = {
   /** What is then pressed in the panel after the payment, in order; what follows `=` is typed. */
   presses: readonly string[];
   wallet: WalletMood;
+  /** What shows in the panel that all of it has happened; null: nothing more is waited for. */
+  until: string | null;
 };
 
 const icon = (colour: string) =>
@@ -41,7 +43,14 @@ const plain: WalletChoice = { id: 'test.plain', name: 'Browser wallet', icon: nu
 type Parts = Partial<Omit<Scene, 'snapshot'>>;
 
 function scene(name: StateName, snapshot: Partial<Snapshot> = {}, parts: Parts = {}): Scene {
-  return { snapshot: { ...empty, name, ...snapshot }, unfold: [], presses: [], wallet: 'agrees', ...parts };
+  return {
+    snapshot: { ...empty, name, ...snapshot },
+    unfold: [],
+    presses: [],
+    wallet: 'agrees',
+    until: null,
+    ...parts,
+  };
 }
 
 /** Before the deposit, with a wallet that was connected. */
@@ -70,7 +79,8 @@ const signing = (step: Step, steps: readonly Step[], signed = 0) => before('sign
 /** After the deposit. */
 const after = (name: StateName & typeof paidPayment.status, parts: Parts = {}, presses: readonly string[] = []) =>
   scene(name, { payment: { ...paidPayment, status: name }, transactionHash: DEPOSIT }, { ...parts, presses });
-const panel = (presses: readonly string[], wallet: WalletMood = 'agrees') => after('funded', { wallet }, presses);
+const panel = (presses: readonly string[], until: string, wallet: WalletMood = 'agrees') =>
+  after('funded', { wallet, until }, presses);
 const CONNECT = '.wallet';
 
 const card = (name: StateName, ...of: Parameters<typeof cardPayment>) => scene(name, { payment: cardPayment(...of) });
@@ -166,18 +176,21 @@ const more = {
     ...{ status: 'captured', received_units: '3001', missing_units: '0', excess_units: '451' },
   }),
   'transfer: bounced': transfer('failed', 'failed', { status: 'bounced', can_retry: true }),
-  'panel: choose a wallet': panel([]),
-  'panel: the deal': panel([CONNECT, '.happened > summary']),
-  'panel: who can do what': panel([CONNECT, 'article > details:not(.happened) > summary']),
-  'panel: another network': panel([CONNECT], 'elsewhere'),
-  'panel: no answer': panel([CONNECT], 'offline'),
-  'panel: what will happen': panel([CONNECT, '[data-verb=release]']),
-  'panel: an amount': panel([CONNECT, '[data-verb=settle]', 'input=99', '[data-do=take]']),
-  'panel: in the wallet': panel([CONNECT, '[data-verb=release]', '[data-do=go]'], 'hesitates'),
-  'panel: on its way': panel([CONNECT, '[data-verb=release]', '[data-do=go]'], 'mines_never'),
-  'panel: done': panel([CONNECT, '[data-verb=release]', '[data-do=go]']),
-  'panel: declined': panel([CONNECT, '[data-verb=release]', '[data-do=go]'], 'declines'),
-  'panel: a signed split': panel([CONNECT, '[data-verb=settle]', 'input=20', '[data-do=take]', '[data-do=go]']),
+  'panel: choose a wallet': panel([], '.wallet'),
+  'panel: the deal': panel([CONNECT, '.happened > summary'], '.happened[open] li'),
+  'panel: who can do what': panel([CONNECT, 'article > details:not(.happened) > summary'], 'article > details[open]'),
+  'panel: another network': panel([CONNECT], '.warning', 'elsewhere'),
+  'panel: no answer': panel([CONNECT], '.warning', 'offline'),
+  'panel: what will happen': panel([CONNECT, '[data-verb=release]'], '[data-stage=review]'),
+  'panel: an amount': panel([CONNECT, '[data-verb=settle]', 'input=99', '[data-do=take]'], '[role=alert]'),
+  'panel: in the wallet': panel([CONNECT, '[data-verb=release]', '[data-do=go]'], '[data-stage=signing]', 'hesitates'),
+  'panel: on its way': panel([CONNECT, '[data-verb=release]', '[data-do=go]'], '[data-stage=mining] a', 'mines_never'),
+  'panel: done': panel([CONNECT, '[data-verb=release]', '[data-do=go]'], '[data-status=Settled] [data-stage=done]'),
+  'panel: declined': panel([CONNECT, '[data-verb=release]', '[data-do=go]'], '[data-stage=stopped]', 'declines'),
+  'panel: a signed split': panel(
+    [CONNECT, '[data-verb=settle]', 'input=20', '[data-do=take]', '[data-do=go]'],
+    '.deed:not([data-stage=signing]) textarea',
+  ),
 } satisfies Record<string, Scene>;
 
 const problems: Record<ProblemCode, Partial<Snapshot>> = {

@@ -31,8 +31,8 @@ let isReleased = false;
 export function setMood(wanted: WalletMood): void {
   mood = wanted;
   isReleased = false;
-  // Whoever was connected before is not any more.
-  for (const key of Object.keys(localStorage)) if (key.startsWith('dealkeep.wallet')) localStorage.removeItem(key);
+  // Whoever was connected before is not any more, and nothing was sent.
+  for (const key of Object.keys(localStorage)) if (key.startsWith('dealkeep.')) localStorage.removeItem(key);
 }
 
 /** Shows the wallet to whoever asks for wallets (EIP-6963), unless it is away. */

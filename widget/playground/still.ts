@@ -51,7 +51,7 @@ class StillElement extends DealkeepCheckout {
     void this.#play(scene, this.paymentId);
   }
 
-  async #play({ unfold, presses }: Scene, name: string): Promise<void> {
+  async #play({ unfold, presses, until }: Scene, name: string): Promise<void> {
     const panel = () => this.#find('dealkeep-deal')?.shadowRoot;
     // Both come by themselves, a moment later.
     if (this.#find('dealkeep-deal')) {
@@ -65,6 +65,7 @@ class StillElement extends DealkeepCheckout {
       if (found instanceof HTMLInputElement) found.value = typed;
       else found?.click();
     }
+    if (until) await this.#appearance(() => panel()?.querySelector<HTMLElement>(until), name);
     if (this.paymentId === name) this.dataset.still = name;
   }
 
