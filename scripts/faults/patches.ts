@@ -69,10 +69,10 @@ export const BUGS: Record<string, readonly Patch[]> = {
   'drop-webhook': [
     {
       file: 'core/webhooks/dispatch.ts',
-      before: 'const outcome = await this.#request(endpoint, delivery, startedAt).catch(',
+      before: 'const outcome = await this.#request(endpoint, delivery, startedAt);',
       after: `const outcome = await (delivery.eventId.endsWith('7')
       ? Promise.resolve<Outcome>({ answer: { status: 204, headers: {}, body: Buffer.alloc(0), complete: true }, error: null })
-      : this.#request(endpoint, delivery, startedAt)).catch(`,
+      : this.#request(endpoint, delivery, startedAt));`,
     },
   ],
   'trust-unconfirmed': [
