@@ -27,8 +27,8 @@ import { startDispatcher } from './core/webhooks/dispatch.ts';
 
 // How often the mirror is asked how far it has come; only when it moved are the nodes asked too.
 const SETTLE_INTERVAL_MS = 100;
-// Where nothing moved: for nodes that answer again, and for confirmations that an operator changed.
-const SETTLE_ANYWAY_MS = 1_000;
+// Where nothing moved: for nodes that were behind the mirror or answer again, and for what an operator changed.
+const SETTLE_ANYWAY_MS = 250;
 // Deeper than any reorganisation of a chain in use; what goes deeper waits for the next look at everything.
 const LOOK_BACK_BLOCKS = 256n;
 // With 300,000 legs that takes 3.3 s, a pass over what was touched 5 ms.

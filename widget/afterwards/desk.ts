@@ -1,7 +1,8 @@
 /**
  * Owns what one person does with deals on one page: their wallet, and one action at a time. Before the wallet opens, the deal is
  * read again, what would move is computed, and the call is tried; then what was sent is followed into its block. It renders
- * nothing; of what it sent it keeps the hash until a block holds it, so that a reload sends nothing twice.
+ * nothing; of what it sent it keeps the hash until a block holds it, so that a reload sends nothing twice. In one piece, since each
+ * step asks whether its action is still the one that the person chose.
  */
 import { type Address, type Hex, isAddressEqual } from 'viem';
 import { type ChainInfo, chainInfo } from '../chains.ts';
